@@ -1,0 +1,166 @@
+"""Clip: the frames of a panoramic video in memory, and reading and writing video with PyAV."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from holotime.errors import InputError
+from holotime.progress import Progress, no_progress
+
+VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A panoramic clip. Frames are sRGB."""
+
+    frames: NDArray[np.uint8]  # [T, H, W, 3]
+    fps: float = 12.0  # frames per second
+    loop: bool = False  # the frame after the last is the first
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8 or not len(self.frames):
+            raise InputError(
+                f"A clip needs frames [T, H, W, 3] of uint8, got {self.frames.dtype} {list(self.frames.shape)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def height(self) -> int:
+        return self.frames.shape[1]
+
+    @property
+    def width(self) -> int:
+        return self.frames.shape[2]
+
+    @property
+    def duration(self) -> float:
+        """Seconds from t = 0 to t = 1: to the repeated first frame in a loop, else to the last frame."""
+        return (len(self) if self.loop else max(len(self) - 1, 1)) / self.fps
+
+    @property
+    def times(self) -> NDArray[np.float32]:
+        """[T] scene time of each frame in [0, 1]: i/T in a loop, i/(T-1) otherwise."""
+        return (np.arange(len(self)) / (len(self) if self.loop else max(len(self) - 1, 1))).astype(np.float32)
+
+
+def read_clip(path: Path | str, *, fps: float | None = None, loop: bool = False) -> Clip:
+    """Read a video file, a folder of numbered images, or one image (a clip of one frame).
+
+    ``fps`` overrides what the file says (a folder or an image has none: 12 then). ``loop`` says that the clip repeats;
+    a video written by :func:`write_clip` remembers it. Raises InputError with what was wrong.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+        if not files:
+            raise InputError(f"No images in the folder {path}. It should hold one PNG or JPEG for each frame.")
+        frames = [read_image(f) for f in files]
+        odd = next((f for f, a in zip(files, frames, strict=True) if a.shape != frames[0].shape), None)
+        if odd is not None:
+            raise InputError(f"{odd} has another size than {files[0].name}. All frames must have one size.")
+        return Clip(np.stack(frames), fps or 12.0, loop)
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return Clip(read_image(path)[None], fps or 12.0, loop)
+    if not path.is_file() or path.stat().st_size == 0:
+        raise InputError(f"{path} is missing or empty. Give a video that plays.")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{path} holds no picture track. Give a video.")
+            stream = container.streams.video[0]
+            rate = float(stream.average_rate or 12)
+            loops = loop or container.metadata.get("comment") == "holotime loop"
+            frames = [f.to_ndarray(format="rgb24") for f in container.decode(stream)]
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path} cannot be read as a video ({error.strerror}). It may be cut short.") from error
+    if not frames:
+        raise InputError(f"{path} holds no frames. It may be cut short.")
+    return Clip(np.stack(frames), fps or rate, loops)
+
+
+def read_image(path: Path | str) -> NDArray[np.uint8]:
+    """[H, W, 3] sRGB of one image file. 16-bit is scaled to 8, alpha is composited over black, grey becomes RGB."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Give one image file.")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist. Check the name.")
+    data = path.read_bytes()
+    if not data:
+        raise InputError(f"{path} is empty (0 bytes). Export or copy it again.")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InputError(f"{path} cannot be read as an image; it may be cut short. Use a PNG, JPEG, WebP or TIFF.")
+    if image.dtype == np.uint16:
+        image = np.round(image / 257.0).astype(np.uint8)
+    elif image.dtype != np.uint8:
+        raise InputError(f"{path} holds {image.dtype} pixels. Save it as an 8- or 16-bit image.")
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[-1] in (2, 4):  # straight alpha
+        alpha = image[..., -1:].astype(np.float32) / 255
+        image = np.round(image[..., :-1] * alpha).astype(np.uint8)
+    return np.ascontiguousarray(np.repeat(image, 3, -1) if image.shape[-1] == 1 else image[..., 2::-1])
+
+
+def write_frames(
+    path: Path | str,
+    frames: Iterable[NDArray[np.uint8]],
+    fps: float,
+    *,
+    crf: int = 16,
+    comment: str = "",
+    total: int = 0,
+    progress: Progress = no_progress,
+) -> Path:
+    """Encode frames [H, W, 3] as they come into an H.264 MP4 (8 bit 4:2:0, plays everywhere); never all in memory.
+
+    H and W must be even. The file appears under its name only when it is complete.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part.mp4")
+    rate = Fraction(fps).limit_denominator(1001)
+    try:
+        with av.open(str(partial), "w", options={"movflags": "+faststart"}) as container:
+            if comment:
+                container.metadata["comment"] = comment
+            stream = None
+            for i, frame in enumerate(frames):
+                if stream is None:
+                    stream = container.add_stream("libx264", rate=rate)
+                    stream.height, stream.width = frame.shape[:2]
+                    stream.pix_fmt = "yuv420p"
+                    stream.options = {"crf": str(crf), "preset": "medium"}
+                    context = stream.codec_context
+                    context.color_range, context.colorspace = 1, 1  # limited range, BT.709
+                    context.color_primaries, context.color_trc = 1, 1
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+                picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+                picture.pts = i
+                picture.time_base = 1 / rate
+                container.mux(stream.encode(picture))
+                progress((i + 1) / total if total else 0.0, "encoding")
+            if stream is None:
+                raise InputError(f"There are no frames to write to {path}.")
+            container.mux(stream.encode())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def write_clip(path: Path | str, clip: Clip, *, crf: int = 16, progress: Progress = no_progress) -> Path:
+    """Write a clip as an H.264 MP4 that remembers whether it loops."""
+    comment = "holotime loop" if clip.loop else ""
+    return write_frames(path, clip.frames, clip.fps, crf=crf, comment=comment, total=len(clip), progress=progress)
