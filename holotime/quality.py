@@ -1,5 +1,6 @@
 """Numbers for every result: how good a picture, a seam, a loop, a reconstruction is."""
 
+import itertools
 import math
 
 import numpy as np
@@ -37,6 +38,6 @@ def loop_ratio(frames: NDArray) -> float:
     weight = sphere.solid_angles(f.shape[-3], f.shape[-2])[..., None]
     if len(f) < 2:
         return 1.0
-    inside = float(np.mean([(np.abs(b - a) * weight).mean() for a, b in zip(f[:-1], f[1:], strict=True)]))
+    inside = float(np.mean([(np.abs(b - a) * weight).mean() for a, b in itertools.pairwise(f)]))
     back = float((np.abs(f[0] - f[-1]) * weight).mean())
     return 1.0 if inside < 1e-6 and back < 1e-6 else back / max(inside, 1e-6)
