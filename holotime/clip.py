@@ -98,6 +98,8 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     data = path.read_bytes()
     if not data:
         raise InputError(f"{path} is empty (0 bytes). Export or copy it again.")
+    if not _is_complete(data):
+        raise InputError(f"{path} is cut short: the end of the file is missing. Export or copy it again.")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(f"{path} cannot be read as an image; it may be cut short. Use a PNG, JPEG, WebP or TIFF.")
@@ -111,6 +113,17 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
         alpha = image[..., -1:].astype(np.float32) / 255
         image = np.round(image[..., :-1] * alpha).astype(np.uint8)
     return np.ascontiguousarray(np.repeat(image, 3, -1) if image.shape[-1] == 1 else image[..., 2::-1])
+
+
+def _is_complete(data: bytes) -> bool:
+    """Whether an image file has its end. OpenCV decodes a truncated PNG or JPEG to a half-grey picture."""
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" in data[-64:]
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" in data[-65536:]
+    if data.startswith(b"RIFF"):
+        return len(data) >= int.from_bytes(data[4:8], "little") + 8
+    return True
 
 
 def write_frames(
