@@ -1,0 +1,1 @@
+"""The sidecar: the server between Blender and the machine that does the heavy work."""
