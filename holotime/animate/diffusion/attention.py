@@ -1,0 +1,193 @@
+"""Attention and transformer blocks of the video U-Net, on scaled_dot_product_attention.
+
+Tokens come in two layouts, both views of the same channels-last feature map (see norm.py): spatial [N, S, C] with
+N = T*B frames, and temporal [T, M, C] with M = B*H*W positions. The temporal one is never transposed in memory.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from holotime.animate.diffusion import kernels
+from holotime.animate.diffusion.norm import GroupNorm
+
+TEXT_TOKENS = 77  # the context begins with the text; what follows are image tokens
+MAX_BATCH = 65535  # CUDA grids end here; longer batches go in parts
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v for q [N, h, L, d] and k, v [N, h, K, d]; any strides with d contiguous."""
+    if q.shape[0] <= MAX_BATCH:
+        return F.scaled_dot_product_attention(q, k, v)
+    parts = zip(q.split(MAX_BATCH), k.split(MAX_BATCH), v.split(MAX_BATCH), strict=True)
+    return torch.cat([F.scaled_dot_product_attention(*part) for part in parts])
+
+
+class Attention(nn.Module):
+    """Multi-head attention. With ``image_dim`` the context's image tokens get their own keys, values and softmax."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, context_dim: int | None = None) -> None:
+        super().__init__()
+        inner = heads * head_dim
+        self.heads, self.head_dim = heads, head_dim
+        self.to_q = nn.Linear(dim, inner, bias=False)
+        self.to_k = nn.Linear(context_dim or dim, inner, bias=False)
+        self.to_v = nn.Linear(context_dim or dim, inner, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(inner, dim))
+        if context_dim is not None:
+            self.to_k_ip = nn.Linear(context_dim, inner, bias=False)
+            self.to_v_ip = nn.Linear(context_dim, inner, bias=False)
+        self.crosses = context_dim is not None
+        self.to_qkv: nn.Linear | None = None
+
+    def fuse(self) -> None:
+        """Join q, k and v of self-attention into one matrix (once, after loading)."""
+        if self.crosses or self.to_qkv is not None:
+            return
+        weight = torch.cat([self.to_q.weight, self.to_k.weight, self.to_v.weight]).detach()
+        self.to_qkv = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+        self.to_qkv.weight = nn.Parameter(weight, requires_grad=False)
+        del self.to_q, self.to_k, self.to_v
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k, v of self-attention for x [..., C], each [..., h, d]."""
+        if self.to_qkv is None:
+            parts = [self.to_q(x), self.to_k(x), self.to_v(x)]
+        else:
+            parts = list(self.to_qkv(x).chunk(3, dim=-1))
+        q, k, v = (p.unflatten(-1, (self.heads, self.head_dim)) for p in parts)
+        return q, k, v
+
+    def spatial(self, x: Tensor) -> Tensor:
+        """Self-attention inside each frame: x [N, S, C] -> [N, S, C]."""
+        q, k, v = (t.transpose(1, 2) for t in self.project(x))
+        return self.to_out(attend(q, k, v).transpose(1, 2).flatten(2))
+
+    def temporal(self, x: Tensor) -> Tensor:
+        """Self-attention over time at each position: x [T, M, C] -> [M, T, C] (transposed: add it as a view)."""
+        q, k, v = (t.permute(1, 2, 0, 3) for t in self.project(x))  # [M, h, T, d]
+        return self.to_out(attend(q, k, v).transpose(1, 2).flatten(2))
+
+    def cross(self, x: Tensor, context: Tensor) -> Tensor:
+        """Attention of x [N, S, C] to context [M, L, D] with M a divisor of N: row n reads context n % M.
+
+        Text and image tokens are attended to by two separate softmaxes whose results are added.
+        """
+        repeat = x.shape[0] // context.shape[0]
+        q = self.to_q(x).unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+        text, image = context[:, :TEXT_TOKENS], context[:, TEXT_TOKENS:]
+
+        def read(tokens: Tensor, to_k: nn.Linear, to_v: nn.Linear) -> Tensor:
+            k, v = (
+                to(tokens).repeat(repeat, 1, 1).unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+                for to in (to_k, to_v)
+            )
+            return attend(q, k, v)
+
+        out = read(text, self.to_k, self.to_v)
+        if image.shape[1]:
+            out = out + read(image, self.to_k_ip, self.to_v_ip)
+        return self.to_out(out.transpose(1, 2).flatten(2))
+
+
+class GEGLU(nn.Module):
+    """Linear to twice the width; one half gates the other through an exact GELU."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(dim, 2 * inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., dim] -> [..., inner]."""
+        return kernels.geglu(self.proj(x))
+
+
+class FeedForward(nn.Module):
+    """GEGLU and a linear layer, over at most ``chunk`` tokens at a time (0: all at once)."""
+
+    def __init__(self, dim: int, mult: int = 4) -> None:
+        super().__init__()
+        self.net = nn.ModuleList([GEGLU(dim, dim * mult), nn.Identity(), nn.Linear(dim * mult, dim)])
+        self.chunk = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [A, B, C] -> the same shape."""
+        gate, _, out = self.net
+        tokens = x.reshape(-1, x.shape[-1])
+        if not self.chunk or len(tokens) <= self.chunk:
+            return out(gate(x))
+        y = torch.empty_like(tokens)
+        for i in range(0, len(tokens), self.chunk):
+            y[i : i + self.chunk] = out(gate(tokens[i : i + self.chunk]))
+        return y.view_as(x)
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, cross-attention (spatial) or a second self-attention (temporal), feed-forward; pre-norm."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, context_dim: int | None) -> None:
+        super().__init__()
+        self.attn1 = Attention(dim, heads, head_dim)
+        self.ff = FeedForward(dim)
+        self.attn2 = Attention(dim, heads, head_dim, context_dim)
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+
+    def spatial(self, x: Tensor, context: Tensor) -> Tensor:
+        """x [N, S, C] (overwritten), context [M, L, D] -> [N, S, C]."""
+        x += self.attn1.spatial(self.norm1(x))
+        x += self.attn2.cross(self.norm2(x), context)
+        x += self.ff(self.norm3(x))
+        return x
+
+    def temporal(self, x: Tensor) -> Tensor:
+        """x [T, M, C] (overwritten) -> [T, M, C]."""
+        x += self.attn1.temporal(self.norm1(x)).transpose(0, 1)
+        x += self.attn2.temporal(self.norm2(x)).transpose(0, 1)
+        x += self.ff(self.norm3(x))
+        return x
+
+
+class PointwiseConv1d(nn.Conv1d):
+    """A width-1 convolution, applied to tokens as the matrix it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., C] -> [..., C']."""
+        return F.linear(x, self.weight[..., 0], self.bias)
+
+
+class SpatialTransformer(nn.Module):
+    """Each frame attends to itself and to the context."""
+
+    def __init__(self, channels: int, heads: int, head_dim: int, context_dim: int) -> None:
+        super().__init__()
+        inner = heads * head_dim
+        self.norm = GroupNorm(32, channels, eps=1e-6)
+        self.proj_in = nn.Linear(channels, inner)
+        self.transformer_blocks = nn.ModuleList([TransformerBlock(inner, heads, head_dim, context_dim)])
+        self.proj_out = nn.Linear(inner, channels)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """x [N, C, H, W] channels-last, context [M, L, D] -> [N, C, H, W]."""
+        n, c, h, w = x.shape
+        tokens = self.proj_in(self.norm(x).permute(0, 2, 3, 1).reshape(n, h * w, c))
+        tokens = self.proj_out(self.transformer_blocks[0].spatial(tokens, context))
+        return tokens.view(n, h, w, c).permute(0, 3, 1, 2).add_(x)
+
+
+class TemporalTransformer(nn.Module):
+    """Each position attends to itself at all times; there is no positional encoding and no mask."""
+
+    def __init__(self, channels: int, heads: int, head_dim: int, *, linear: bool = True) -> None:
+        super().__init__()
+        inner = heads * head_dim
+        self.norm = GroupNorm(32, channels, eps=1e-6)
+        self.proj_in = nn.Linear(channels, inner) if linear else PointwiseConv1d(channels, inner, 1)
+        self.transformer_blocks = nn.ModuleList([TransformerBlock(inner, heads, head_dim, None)])
+        self.proj_out = nn.Linear(inner, channels) if linear else PointwiseConv1d(inner, channels, 1)
+
+    def forward(self, x: Tensor, clips: int) -> Tensor:
+        """x [T*B, C, H, W] channels-last with B = clips -> the same shape."""
+        n, c, h, w = x.shape
+        tokens = self.norm(x, clips=clips).permute(0, 2, 3, 1).reshape(n // clips, clips * h * w, c)
+        tokens = self.proj_out(self.transformer_blocks[0].temporal(self.proj_in(tokens)))
+        return tokens.view(n, h, w, c).permute(0, 3, 1, 2).add_(x)

@@ -1,0 +1,93 @@
+"""Residual, down- and up-sampling blocks of the video U-Net (layout: see norm.py)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from holotime.animate.diffusion.norm import GroupNorm
+from holotime.animate.diffusion.seam import WrapConv2d
+
+
+class TimeConv(nn.Conv3d):
+    """A (3, 1, 1) convolution over time, run as a 2-D convolution whose rows are the frames."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, (3, 1, 1), padding=(1, 0, 0))
+
+    def time(self, x: Tensor, clips: int) -> Tensor:
+        """x [T*B, C, H, W] channels-last with B = clips -> the same shape."""
+        n, c, h, w = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(1, n // clips, clips * h * w, c).permute(0, 3, 1, 2)
+        y = F.conv2d(rows, self.weight[..., 0], self.bias, padding=(1, 0))
+        return y.permute(0, 2, 3, 1).reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+
+class TemporalStack(nn.Module):
+    """Four normalised convolutions over time, added to their input. Statistics are taken over the whole clip."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # The empty places keep the checkpoint's indices (SiLU, and from the second on dropout).
+        self.conv1 = nn.ModuleList([GroupNorm(32, channels), nn.Identity(), TimeConv(channels)])
+        self.conv2, self.conv3, self.conv4 = (
+            nn.ModuleList([GroupNorm(32, channels), nn.Identity(), nn.Identity(), TimeConv(channels)]) for _ in range(3)
+        )
+
+    def forward(self, x: Tensor, clips: int) -> Tensor:
+        """x [T*B, C, H, W] (not changed) -> the same shape."""
+        h = x
+        for stage in (self.conv1, self.conv2, self.conv3, self.conv4):
+            h = stage[-1].time(stage[0](h, clips=clips, silu=True), clips)
+        return h.add_(x)
+
+
+class ResBlock(nn.Module):
+    """Two normalised 3x3 convolutions with the time embedding between them, then the temporal stack."""
+
+    def __init__(self, channels: int, emb_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.in_layers = nn.ModuleList(
+            [GroupNorm(32, channels), nn.Identity(), WrapConv2d(channels, out_channels, 3, padding=1)]
+        )
+        self.emb_layers = nn.ModuleList([nn.Identity(), nn.Linear(emb_channels, out_channels)])
+        self.out_layers = nn.ModuleList(
+            [
+                GroupNorm(32, out_channels),
+                nn.Identity(),
+                nn.Identity(),
+                WrapConv2d(out_channels, out_channels, 3, padding=1),
+            ]
+        )
+        self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+        # The misspelling is the checkpoint's.
+        self.temopral_conv = TemporalStack(out_channels)
+
+    def forward(self, x: Tensor, emb: Tensor, clips: int) -> Tensor:
+        """x [T*B, C, H, W], emb [B, E] (already through SiLU), B = clips -> [T*B, C', H, W]."""
+        h = self.in_layers[2](self.in_layers[0](x, silu=True))
+        shift = self.emb_layers[1](emb).repeat(x.shape[0] // clips, 1)
+        h = self.out_layers[3](self.out_layers[0](h, shift=shift, silu=True))
+        return self.temopral_conv(h.add_(self.skip_connection(x)), clips)
+
+
+class Downsample(nn.Module):
+    """Half the rows and columns by a strided convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.op = WrapConv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [N, C, H, W] -> [N, C, H/2, W/2]."""
+        return self.op(x)
+
+
+class Upsample(nn.Module):
+    """Twice the rows and columns: nearest neighbours, then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = WrapConv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [N, C, H, W] -> [N, C, 2H, 2W]."""
+        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
