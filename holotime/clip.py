@@ -80,7 +80,8 @@ def read_clip(path: Path | str, *, fps: float | None = None, loop: bool = False)
             stream = container.streams.video[0]
             rate = float(stream.average_rate or 12)
             loops = loop or container.metadata.get("comment") == "holotime loop"
-            frames = [f.to_ndarray(format="rgb24") for f in container.decode(stream)]
+            # Through 4:4:4, because FFmpeg's direct conversion to RGB rounds down and darkens the picture.
+            frames = [f.reformat(format="yuv444p").to_ndarray(format="rgb24") for f in container.decode(stream)]
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be read as a video ({error.strerror}). It may be cut short.") from error
     if not frames:
@@ -90,6 +91,13 @@ def read_clip(path: Path | str, *, fps: float | None = None, loop: bool = False)
 
 def read_image(path: Path | str) -> NDArray[np.uint8]:
     """[H, W, 3] sRGB of one image file. 16-bit is scaled to 8, alpha is composited over black, grey becomes RGB."""
+    image = read_image_with_alpha(path)
+    color, alpha = image[..., :3], image[..., 3:]
+    return color.copy() if alpha.min() == 255 else np.round(color * (alpha.astype(np.float32) / 255)).astype(np.uint8)
+
+
+def read_image_with_alpha(path: Path | str) -> NDArray[np.uint8]:
+    """[H, W, 4] sRGB with straight alpha of one image file; alpha is 255 where the file has none."""
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder. Give one image file.")
@@ -109,10 +117,11 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
         raise InputError(f"{path} holds {image.dtype} pixels. Save it as an 8- or 16-bit image.")
     if image.ndim == 2:
         image = image[..., None]
-    if image.shape[-1] in (2, 4):  # straight alpha
-        alpha = image[..., -1:].astype(np.float32) / 255
-        image = np.round(image[..., :-1] * alpha).astype(np.uint8)
-    return np.ascontiguousarray(np.repeat(image, 3, -1) if image.shape[-1] == 1 else image[..., 2::-1])
+    has_alpha = image.shape[-1] in (2, 4)
+    alpha = image[..., -1:] if has_alpha else np.full_like(image[..., :1], 255)
+    color = image[..., : image.shape[-1] - has_alpha]
+    color = np.repeat(color, 3, -1) if color.shape[-1] == 1 else color[..., 2::-1]
+    return np.ascontiguousarray(np.concatenate([color, alpha], axis=-1))
 
 
 def _is_complete(data: bytes) -> bool:
@@ -159,7 +168,9 @@ def write_frames(
                     context.color_range, context.colorspace = 1, 1  # limited range, BT.709
                     context.color_primaries, context.color_trc = 1, 1
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+                # Through 4:4:4, because FFmpeg's direct conversion from RGB rounds down and darkens the picture.
+                picture = picture.reformat(format="yuv444p", dst_colorspace="ITU709", dst_color_range="MPEG")
+                picture = picture.reformat(format="yuv420p")
                 picture.pts = i
                 picture.time_base = 1 / rate
                 container.mux(stream.encode(picture))

@@ -115,25 +115,54 @@ def blur(image: NDArray, sigma: float) -> NDArray:
 
 
 def blur_sphere(image: NDArray, sigma: float) -> NDArray:
-    """Blur float [H, W(, C)] by ``sigma`` radians on the sphere: wider near the poles, weighted by solid angle."""
+    """Blur float [H, W(, C)] isotropically on the sphere by ``sigma`` radians (at most about 0.5).
+
+    Between the polar circles rows and columns are blurred apart, rows 1/cos(phi) wider; the polar caps are blurred in
+    an azimuthal equidistant map, where the pole is a point like any other; both are blended from 50 to 60 degrees.
+    """
     height, width = image.shape[:2]
     flat = image.reshape(height, width, -1).astype(np.float32)
+    phi = latitudes(height).astype(np.float64)
     spectrum = np.fft.rfft(flat, axis=1)
-    cos_phi = np.cos(latitudes(height).astype(np.float64))
     k = np.arange(spectrum.shape[1])
-    gain = np.exp(-0.5 * (sigma * k[None, :] / np.maximum(cos_phi, 1e-3)[:, None]) ** 2)
-    rows = np.fft.irfft(spectrum * gain[..., None], n=width, axis=1).astype(np.float32)
-    weight = np.repeat(cos_phi.astype(np.float32)[:, None, None], width, axis=1)
+
+    def blurred_rows(sigma: float, least: float) -> NDArray:
+        gain = np.exp(-0.5 * (sigma * k[None, :] / np.maximum(np.cos(phi), least)[:, None]) ** 2)
+        return np.fft.irfft(spectrum * gain[..., None], n=width, axis=1).astype(np.float32)
+
+    rows = blurred_rows(sigma, 0.25)
+    # Near a pole the columns crowd; without this the map of the cap would pick single ones of them.
+    calm = blurred_rows(math.pi / height, 1e-6)
     s = sigma * height / math.pi
     margin = min(math.ceil(4 * s) + 1, height)
-
-    def vertical(a: NDArray) -> NDArray:
-        padded = pad(a, 0, margin)
-        size = 2 * math.ceil(4 * s) + 1
-        return cv2.GaussianBlur(padded, (1, size), sigmaX=1e-6, sigmaY=s)[margin:-margin].reshape(a.shape)
-
-    out = vertical(rows * weight) / vertical(weight)
+    size = (1, 2 * math.ceil(4 * s) + 1)
+    out = cv2.GaussianBlur(pad(rows, 0, margin), size, sigmaX=1e-6, sigmaY=s).reshape(-1, width, rows.shape[2])
+    out = out[margin:-margin]
+    for north in (True, False):
+        cap = np.clip((np.abs(phi) - math.radians(50)) / math.radians(10), 0, 1).astype(np.float32)
+        mix = np.where((phi > 0) == north, cap * cap * (3 - 2 * cap), 0)[:, None, None]
+        touched = np.flatnonzero(mix[:, 0, 0])
+        if touched.size:
+            out[touched] += mix[touched] * (_blurred_cap(calm, sigma, north)[touched] - out[touched])
     return np.ascontiguousarray(out.reshape(image.shape))
+
+
+def _blurred_cap(flat: NDArray, sigma: float, north: bool) -> NDArray:
+    """[H, W, C] blurred within 45 degrees of a pole (elsewhere clamped), through an azimuthal equidistant map."""
+    height, width = flat.shape[:2]
+    scale = height / math.pi  # pixels a radian, as in the panorama's rows
+    radius = min(math.radians(45) + 3.5 * sigma, 0.95 * math.pi)
+    half = math.ceil(radius * scale)
+    x, y = np.meshgrid(np.arange(-half, half + 1) / scale, np.arange(-half, half + 1) / scale)
+    angle, turn = np.hypot(x, y), np.arctan2(x, y)
+    rows = np.minimum(angle, math.pi) / math.pi * height
+    cap = sample(flat, (turn / (2 * math.pi) + 0.5) * width, rows if north else height - rows)
+    soft = cv2.GaussianBlur(cap.reshape(*x.shape, -1), (0, 0), sigma * scale, borderType=cv2.BORDER_REPLICATE)
+    phi, lam = latitudes(height)[:, None], longitudes(width)[None, :]
+    polar = np.minimum(math.pi / 2 - (phi if north else -phi), math.radians(45))
+    columns = (polar * np.sin(lam) * scale + half).astype(np.float32)
+    lines = (polar * np.cos(lam) * scale + half).astype(np.float32)
+    return cv2.remap(soft, columns, lines, cv2.INTER_LINEAR).reshape(flat.shape)
 
 
 def look_at(forward: NDArray | tuple, up: NDArray | tuple = (0.0, 0.0, 1.0)) -> NDArray[np.float64]:

@@ -1,0 +1,191 @@
+"""Commands of the stages up to a scene: animate, perceive, reconstruct, run, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from holotime.cli.common import JsonOption, cache_dir, emit, output_folder, output_path, stage_bars, stopwatch
+from holotime.errors import InputError
+
+Source = Annotated[Path, typer.Argument(help="A panorama: any image file, twice as wide as high.")]
+Fit = Annotated[str, typer.Option(help="For a picture that is not 2:1: refuse, pad or stretch.")]
+Width = Annotated[int, typer.Option(help="Working width in pixels, a multiple of 32.")]
+Frames = Annotated[int, typer.Option(help="Frames of the clip.")]
+Fps = Annotated[float, typer.Option(help="Frames per second.")]
+Strength = Annotated[float, typer.Option(help="How much moves: 0 is still, 1 natural.")]
+Direction = Annotated[float | None, typer.Option(help="Where wind and water go, degrees; by the seed if not given.")]
+Seed = Annotated[int, typer.Option(help="Another seed, another motion.")]
+Prompt = Annotated[str, typer.Option(help="What the panorama shows; steers which parts move.")]
+Hint = Annotated[Path | None, typer.Option(help="Motion hint image: RG direction, B weight, alpha frozen.")]
+Backend = Annotated[str, typer.Option(help="How distance is found: auto, network or prior.")]
+Budget = Annotated[int, typer.Option(help="Splats at most.")]
+Sweeps = Annotated[int, typer.Option(help="Colour corrections against the clip.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    for command in (animate, perceive, reconstruct, run, report):
+        app.command()(command)
+
+
+def animate(
+    panorama: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The clip to write (.mp4).")],
+    animator: Annotated[str, typer.Option(help="What makes the picture move.")] = "flow",
+    width: Width = 1024,
+    fit: Fit = "refuse",
+    frames: Frames = 24,
+    fps: Fps = 12.0,
+    strength: Strength = 1.0,
+    direction: Direction = None,
+    seed: Seed = 0,
+    prompt: Prompt = "",
+    hint: Hint = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a panorama move: a looping panoramic clip."""
+    from holotime import quality
+    from holotime.animate import ANIMATORS, FlowConfig
+    from holotime.animate import animate as make
+    from holotime.clip import read_image_with_alpha, write_clip
+    from holotime.panorama import load_panorama
+    from holotime.perceive import perceive_image
+
+    output_path(output, (".mp4",))
+    if animator not in ANIMATORS:
+        raise InputError(f"Unknown animator '{animator}'. Take one of {', '.join(ANIMATORS)}.")
+    loaded = load_panorama(panorama, width, fit)  # type: ignore[arg-type]
+    hints = read_image_with_alpha(hint) if hint else None
+    config = FlowConfig(frames=frames, fps=fps, strength=strength, direction=direction, seed=seed, prompt=prompt)
+    with stopwatch() as time, stage_bars() as bars:
+        bars("perceive", 0.0)
+        still = perceive_image(loaded.image)
+        bars("perceive", 1.0)
+        made = make(loaded.image, still, config, hint=hints, progress=bars.of("animate"))
+        write_clip(output, made.clip, progress=bars.of("encode"))
+    numbers = {"seam_ratio": quality.seam_ratio(made.clip.frames), "loop_ratio": quality.loop_ratio(made.clip.frames)}
+    emit(json, {"clip": str(output), "frames": len(made.clip), **numbers, "notes": loaded.notes + made.notes, **time})
+
+
+def perceive(
+    source: Annotated[Path, typer.Argument(help="A video, a folder of frames, or one image.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The arrays to write (.npz); key distance [T,H,W].")],
+    backend: Backend = "auto",
+    loop: Annotated[bool, typer.Option(help="The clip repeats.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Find distance in metres (inf is sky), classes and what moves in a panorama or a clip."""
+    from holotime.clip import read_clip
+    from holotime.perceive import perceive_clip
+
+    output_path(output, (".npz",))
+    clip = read_clip(source, loop=loop)
+    _check_equirect(source, clip.width, clip.height)
+    with stopwatch() as time, stage_bars() as bars:
+        found = perceive_clip(clip, backend=backend, progress=bars.of("perceive"))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(output, distance=found.distance, classes=found.classes, moving=found.moving)
+    sky = float((~np.isfinite(found.distance)).mean())
+    emit(json, {"output": str(output), "backend": found.backend, "frames": len(clip), "sky_share": sky, **time})
+
+
+def reconstruct(
+    source: Annotated[Path, typer.Argument(help="A video, a folder of frames, or one image.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The scene to write (.safetensors).")],
+    distance: Annotated[Path | None, typer.Option(help="Distance to use: .npz with key distance [T,H,W].")] = None,
+    backend: Backend = "auto",
+    loop: Annotated[bool, typer.Option(help="The clip repeats.")] = False,
+    budget: Budget = 400_000,
+    sweeps: Sweeps = 3,
+    seed: Seed = 0,
+    json: JsonOption = False,
+) -> None:
+    """Turn a panoramic clip into a 4D scene of Gaussians."""
+    from dataclasses import replace
+
+    from holotime.clip import read_clip
+    from holotime.perceive import perceive_clip, read_distance
+    from holotime.reconstruct import LiftConfig, eye_psnr, lift
+
+    output_path(output, (".safetensors",))
+    clip = read_clip(source, loop=loop)
+    _check_equirect(source, clip.width, clip.height)
+    given = read_distance(distance, clip) if distance else None
+    with stopwatch() as time, stage_bars() as bars:
+        found = perceive_clip(clip, backend=backend, progress=bars.of("perceive"))
+        if given is not None:
+            found = replace(found, distance=given, backend=f"given ({distance.name if distance else ''})")
+        scene = lift(clip, found, LiftConfig(budget=budget, sweeps=sweeps, seed=seed), progress=bars.of("reconstruct"))
+        scene.save(output)
+    psnr = eye_psnr(scene, clip)
+    emit(json, {"scene": str(output), "splats": len(scene), "eye_psnr_db": psnr, "distance": found.backend, **time})
+
+
+def run(
+    panorama: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the results.")],
+    width: Width = 1024,
+    fit: Fit = "refuse",
+    frames: Frames = 24,
+    fps: Fps = 12.0,
+    strength: Strength = 1.0,
+    direction: Direction = None,
+    seed: Seed = 0,
+    prompt: Prompt = "",
+    hint: Hint = None,
+    backend: Backend = "auto",
+    budget: Budget = 400_000,
+    sweeps: Sweeps = 3,
+    vr: Annotated[bool, typer.Option(help="Also render a stereo VR video.")] = True,
+    json: JsonOption = False,
+) -> None:
+    """Panorama to clip, 4D scene, VR video and report, in one go and without Blender."""
+    from holotime.config import from_params
+    from holotime.pipeline import GenerateConfig, generate, write_results
+    from holotime.render import render_vr
+    from holotime.report import write_report
+
+    output_folder(output)
+    settings = {
+        "width": width,
+        "fit": fit,
+        "frames": frames,
+        "fps": fps,
+        "strength": strength,
+        "direction": direction,
+        "seed": seed,
+        "prompt": prompt,
+        "perceive": backend,
+        "budget": budget,
+        "sweeps": sweeps,
+    }
+    config = from_params(GenerateConfig, settings)
+    with stopwatch() as time, stage_bars() as bars:
+        result = generate(panorama, config, cache_dir(), hint=hint, progress=bars)
+        write_results(result, output)
+        if vr:
+            with stopwatch() as rendering:
+                render_vr(result.scene, output / "vr_360_TB.mp4", progress=bars.of("render"))
+            result.report["stage_seconds"]["render"] = rendering["seconds"]
+    result.report["total_seconds"] = time["seconds"]
+    write_report(output, result.report)
+    emit(json, {"output": str(output), **{k: v for k, v in result.report.items() if k not in ("settings", "versions")}})
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished job.")],
+    json: JsonOption = False,
+) -> None:
+    """Show a job's numbers, and write its report.html anew with the pictures that the folder has."""
+    from holotime.report import read_report, write_report
+
+    numbers = read_report(folder)
+    write_report(folder, numbers)
+    emit(json, {**numbers, "page": str(folder / "report.html")})
+
+
+def _check_equirect(source: Path, width: int, height: int) -> None:
+    if width != 2 * height:
+        raise InputError(f"{source} is {width} x {height}; a 360-degree panorama is twice as wide as high. Resize it.")

@@ -1,0 +1,289 @@
+"""The stages in order, from a panorama to a 4D scene; every stage is cached by what it was made from.
+
+A stage is a function of its inputs and its part of the configuration. Its result lives in a :class:`StageCache` under a
+key made of both, so a repeated job is read, a changed job redoes only what the change touches, and a job that was cut
+off goes on where it was. Bump a stage's version below when its code gives another result.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holotime import __version__, quality, report_pictures
+from holotime.animate import ANIMATORS, Animated, FlowConfig, animate
+from holotime.cache import StageCache, digest_file, digest_of
+from holotime.clip import Clip, read_image_with_alpha, write_clip
+from holotime.config import setting
+from holotime.panorama import FITS, load_panorama
+from holotime.perceive import ClipPerception, ImagePerception, perceive_clip, perceive_image
+from holotime.progress import Progress
+from holotime.reconstruct import LiftConfig, coverage, eye_psnr, lift
+from holotime.report import write_report
+from holotime.scene4d import Scene4D
+
+STAGE_VERSIONS = {"panorama": 1, "perceive": 1, "animate": 1, "track": 1, "reconstruct": 1}
+T = TypeVar("T")
+
+# (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.
+JobProgress = Callable[[str, float, str, bytes | None], None]
+
+
+def no_job_progress(stage: str, fraction: float, note: str = "", preview: bytes | None = None) -> None:
+    """A JobProgress that goes nowhere."""
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """What an artist may choose when a panorama becomes a 4D scene."""
+
+    prompt: str = setting("", "what the panorama shows; steers which parts move")
+    width: int = setting(1024, "width of the clip in pixels, a multiple of 32", range=(64, 8192))
+    fit: str = setting("refuse", "what to do with a picture that is not 2:1", choices=FITS)
+    animator: str = setting("flow", "what makes the picture move", choices=ANIMATORS)
+    frames: int = setting(24, "frames of the clip", range=(1, 600))
+    fps: float = setting(12.0, "frames per second", range=(1, 120))
+    strength: float = setting(1.0, "how much moves: 0 is still, 1 natural", range=(0, 4))
+    direction: float | None = setting(None, "where wind and water go, degrees from the picture's centre to the right")
+    seed: int = setting(0, "another seed, another motion", range=(0, 2**31 - 1))
+    perceive: str = setting("auto", "how distance is found", choices=("auto", "network", "prior"))
+    budget: int = setting(400_000, "splats in the scene at most", range=(1_000, 20_000_000))
+    sweeps: int = setting(3, "colour corrections of the scene against the clip", range=(0, 10))
+
+
+@dataclass
+class Generated:
+    """The results of a job in memory, with the numbers of its report."""
+
+    clip: Clip
+    perception: ClipPerception
+    scene: Scene4D
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+class _Stages:
+    """Runs stages through the cache and keeps the time of each."""
+
+    def __init__(self, cache: StageCache, progress: JobProgress) -> None:
+        self.cache, self.progress = cache, progress
+        self.seconds: dict[str, float] = {}
+        self.reused: list[str] = []
+
+    def run(
+        self,
+        stage: str,
+        key: str,
+        make: Callable[[Progress], T],
+        save: Callable[[T, Path], None],
+        load: Callable[[Path], T],
+    ) -> T:
+        """The stage's result, made or read. ``make`` gets a Progress for the stage."""
+        start = time.perf_counter()
+        made: list[T] = []
+        self.progress(stage, 0.0, "", None)
+
+        def fill(folder: Path) -> None:
+            made.append(make(lambda fraction, note="": self.progress(stage, fraction, note, None)))
+            save(made[0], folder)
+
+        folder, was_there = self.cache.get(stage, digest_of(stage=stage, version=STAGE_VERSIONS[stage], key=key), fill)
+        result = made[0] if made else load(folder)
+        if was_there:
+            self.reused.append(stage)
+        self.seconds[stage] = time.perf_counter() - start
+        self.progress(stage, 1.0, "reused" if was_there else "", None)
+        return result
+
+
+def generate(
+    source: Path,
+    config: GenerateConfig,
+    cache_dir: Path,
+    *,
+    hint: Path | None = None,
+    progress: JobProgress = no_job_progress,
+) -> Generated:
+    """Panorama file to clip, distance, motion and Scene4D, with the numbers of the report (files are not written).
+
+    ``hint`` is an optional motion-hint image (see holotime.animate). Raises InputError before any work starts.
+    """
+    start = time.perf_counter()
+    # All of the input is looked at before the first stage, so that bad input costs nothing.
+    source_digest = digest_file(source) if source.is_file() else ""
+    hint_image = read_image_with_alpha(hint) if hint else None
+    stages = _Stages(StageCache(cache_dir), progress)
+
+    progress("panorama", 0.0, "", None)
+    stage_start = time.perf_counter()
+    panorama = load_panorama(source, config.width, config.fit)  # type: ignore[arg-type]
+    key = digest_of(source=source_digest, width=config.width, fit=config.fit)
+    stages.seconds["panorama"] = time.perf_counter() - stage_start
+    progress("panorama", 1.0, "", _preview(panorama.image))
+
+    look_key = digest_of(up=key, backend=config.perceive)
+    still: ImagePerception = stages.run(
+        "perceive",
+        look_key,
+        lambda report: perceive_image(panorama.image, backend=config.perceive),
+        _save_arrays,
+        lambda folder: _load_arrays(folder, ImagePerception),
+    )
+    progress("perceive", 1.0, "", _preview(report_pictures.distance_map(still.distance)))
+
+    motion = FlowConfig(
+        frames=config.frames,
+        fps=config.fps,
+        strength=config.strength,
+        direction=config.direction,
+        seed=config.seed,
+        prompt=config.prompt,
+    )
+    hint_digest = digest_file(hint) if hint else ""
+    clip_key = digest_of(up=look_key, config=dataclasses.asdict(motion), hint=hint_digest, animator=config.animator)
+    animated: Animated = stages.run(
+        "animate",
+        clip_key,
+        lambda report: animate(panorama.image, still, motion, hint=hint_image, progress=report),
+        _save_animated,
+        _load_animated,
+    )
+    clip = animated.clip
+    progress("animate", 1.0, "", _preview(clip.frames[len(clip) // 2]))
+
+    track_key = digest_of(up=clip_key, backend=config.perceive)
+    perception: ClipPerception = stages.run(
+        "track",
+        track_key,
+        lambda report: perceive_clip(clip, backend=config.perceive, still=still, progress=report),
+        _save_arrays,
+        lambda folder: _load_arrays(folder, ClipPerception),
+    )
+
+    lift_config = LiftConfig(budget=config.budget, sweeps=config.sweeps, seed=config.seed)
+    backends = {
+        "panorama": "image",
+        "perceive": still.backend,
+        "animate": config.animator,
+        "track": perception.backend,
+        "reconstruct": "lift",
+        "render": "cpu",
+    }
+
+    def reconstruct(report: Progress) -> Scene4D:
+        scene = lift(clip, perception, lift_config, progress=report)
+        scene.provenance |= {
+            "source_sha256": source_digest,
+            "prompt": config.prompt,
+            "backends": backends,
+            "seed": config.seed,
+            "holotime": __version__,
+        }
+        return scene
+
+    scene: Scene4D = stages.run(
+        "reconstruct",
+        digest_of(up=track_key, config=dataclasses.asdict(lift_config), prompt=config.prompt),
+        reconstruct,
+        lambda result, folder: _ignore(result.save(folder / "scene.safetensors")),
+        lambda folder: Scene4D.load(folder / "scene.safetensors"),
+    )
+
+    progress("report", 0.0, "", None)
+    stage_start = time.perf_counter()
+    psnr = eye_psnr(scene, clip)
+    _alpha, covered = coverage(scene)
+    stages.seconds["report"] = time.perf_counter() - stage_start
+    progress("report", 1.0, "", None)
+    numbers: dict[str, Any] = {
+        "source": source.name,
+        "prompt": config.prompt,
+        "seam_ratio": quality.seam_ratio(clip.frames),
+        "loop_ratio": quality.loop_ratio(clip.frames),
+        "eye_psnr_db": psnr,
+        "coverage": covered,
+        "splats": len(scene),
+        "frames": len(clip),
+        "fps": clip.fps,
+        "loop": clip.loop,
+        "size": [clip.width, clip.height],
+        "backends": backends,
+        "notes": [*panorama.notes, *animated.notes, *(f"{s}: reused from an earlier job" for s in stages.reused)],
+        "stage_seconds": stages.seconds,
+        "total_seconds": time.perf_counter() - start,
+        "settings": dataclasses.asdict(config),
+        "versions": {"holotime": __version__, "numpy": np.__version__},
+    }
+    return Generated(clip, perception, scene, numbers)
+
+
+def write_results(result: Generated, folder: Path) -> dict[str, Path]:
+    """Write clip.mp4, scene.safetensors, the report and its pictures; name -> path of every file."""
+    from holotime.render import EquirectCamera, fill_holes, rasterize
+
+    folder.mkdir(parents=True, exist_ok=True)
+    clip, scene = result.clip, result.scene
+    write_clip(folder / "clip.mp4", clip)
+    scene.save(folder / "scene.safetensors")
+    middle = len(clip) // 2
+    picture = rasterize(scene.at(float(clip.times[middle])), EquirectCamera(clip.width, clip.height))
+    eye = np.round(255 * np.clip(fill_holes(picture), 0, 1)).astype(np.uint8)
+    sheets = {
+        "report_contact.jpg": report_pictures.contact_sheet(clip.frames),
+        "report_seam.jpg": report_pictures.seam_strip(clip.frames),
+        "report_poles.jpg": report_pictures.poles(clip.frames),
+        "report_distance.jpg": report_pictures.distance_map(result.perception.distance[0]),
+        "report_classes.jpg": report_pictures.class_map(result.perception.classes),
+        "report_eye.jpg": report_pictures.side_by_side(
+            report_pictures.thumbnail(clip.frames[middle], 768),
+            report_pictures.thumbnail(eye, 768),
+            ("clip", f"scene, {result.report['eye_psnr_db']:.1f} dB"),
+        ),
+        "report_coverage.jpg": report_pictures.coverage_map(picture.alpha),
+    }
+    for name, image in sheets.items():
+        (folder / name).write_bytes(report_pictures.jpeg(image))
+    write_report(folder, result.report)
+    names = ["clip.mp4", "scene.safetensors", "report.json", "report.html", *sheets]
+    return {name: folder / name for name in names}
+
+
+def _preview(image: NDArray[np.uint8]) -> bytes:
+    return report_pictures.jpeg(report_pictures.thumbnail(image), 80)
+
+
+def _ignore(_: object) -> None:
+    """For savers that return a path."""
+
+
+def _save_arrays(result: Any, folder: Path) -> None:
+    values = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+    np.savez(folder / "arrays.npz", **values)
+
+
+def _load_arrays(folder: Path, cls: type[T]) -> T:
+    with np.load(folder / "arrays.npz", allow_pickle=False) as file:
+        values = {name: file[name] for name in file.files}
+    return cls(**{name: v.item() if v.ndim == 0 else v for name, v in values.items()})
+
+
+def _save_animated(result: Animated, folder: Path) -> None:
+    clip = result.clip
+    np.savez(
+        folder / "animated.npz",
+        frames=clip.frames,
+        fps=clip.fps,
+        loop=clip.loop,
+        moving=result.moving,
+        notes=np.array(result.notes, dtype=np.str_),
+    )
+
+
+def _load_animated(folder: Path) -> Animated:
+    with np.load(folder / "animated.npz", allow_pickle=False) as file:
+        clip = Clip(file["frames"], float(file["fps"]), bool(file["loop"]))
+        return Animated(clip=clip, moving=file["moving"], notes=[str(n) for n in file["notes"]])
