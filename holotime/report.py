@@ -32,12 +32,16 @@ NUMBERS = {
 }
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 24px; background: #16181c; color: #e8e6e3 }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 24px }
+body { background: #16181c; color: #e8e6e3 }
 h1 { font-size: 24px; margin: 0 0 4px } h2 { font-size: 16px; margin: 28px 0 8px; color: #b9c4d0 }
-table { border-collapse: collapse } td, th { padding: 4px 18px 4px 0; text-align: left; vertical-align: top } th { color: #8b97a3; font-weight: 500 }
-figure { margin: 0 0 20px } img { max-width: 100%; border-radius: 6px; display: block } figcaption { color: #8b97a3; margin-top: 4px }
-.bad { color: #ffb454 } code { color: #9ecbff } li { margin: 2px 0 }
-@media (prefers-color-scheme: light) { body { background: #fff; color: #1c1e21 } h2 { color: #39424d } }
+table { border-collapse: collapse } td, th { padding: 4px 18px 4px 0; text-align: left; vertical-align: top }
+th { color: #8b97a3; font-weight: 500 }
+figure { margin: 0 0 20px } img { max-width: 100%; border-radius: 6px; display: block }
+figcaption { color: #8b97a3; margin-top: 4px } code { color: #9ecbff } li { margin: 2px 0 }
+@media (prefers-color-scheme: light) {
+  body { background: #fff; color: #1c1e21 } h2 { color: #39424d } code { color: #1f5c99 }
+}
 """
 
 

@@ -34,7 +34,7 @@ def contact_sheet(frames: NDArray[np.uint8], columns: int = 3, rows: int = 3) ->
 
 
 def seam_strip(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What lies behind the viewer, +-60 degrees about +-180, as a perspective of three frames: a seam would show here."""
+    """What lies behind the viewer, around +-180 degrees, in three frames: a seam would show in the middle of each."""
     behind = sphere.look_at((0, -1, 0))
     pick = np.linspace(0, len(frames), 3, endpoint=False).astype(int)
     views = [sphere.to_perspective(frames[i], THUMB, THUMB // 2, math.radians(100), behind) for i in pick]
