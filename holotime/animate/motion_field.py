@@ -1,0 +1,82 @@
+"""Drift: the velocity of sky, water and flames as tangent vectors on the sphere.
+
+A flat layer at height h that moves with a horizontal velocity V is seen to turn with (V - (V.d) d) sin(phi) / h radians
+per second in direction d at elevation phi: fast overhead, slow at the horizon. Water is the same with the plane
+1.6 m below. Vectors in space have no singularity at the poles and no seam.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holotime import sphere
+from holotime.animate.class_rules import Matter
+from holotime.animate.fields import SphereNoise, azimuth, turn
+from holotime.animate.motion import Drift
+from holotime.perceive import EYE_HEIGHT
+
+SKY_SPEED = math.radians(2.6)  # radians per second of clouds overhead
+SKY_FLOOR = 0.30  # the earth is round: layers at the horizon still move with this share of the speed overhead
+WATER_SPEED = 0.28  # metres per second of the surface
+MAX_STEP = math.radians(7.0)  # radians that the two cross-faded pictures may lie apart
+
+
+def sky_velocity(d: NDArray[np.float32], wind: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """[H, W, 3] radians per second of clouds in directions d [H, W, 3] that drift to the azimuth ``wind`` (degrees)."""
+    v = azimuth(wind).astype(np.float32)
+    slow = np.sqrt(d[..., 2:] ** 2 + SKY_FLOOR**2) / math.sqrt(1 + SKY_FLOOR**2)
+    plane = (v - (d @ v)[..., None] * d) * slow
+    swirl = SphereNoise(rng, 4.0, turn(wind)).curl(d)
+    return np.float32(SKY_SPEED) * (plane + np.float32(0.22) * swirl * slow)
+
+
+def water_velocity(d: NDArray[np.float32], wind: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """[H, W, 3] radians per second of water that drifts to the azimuth ``wind`` in degrees."""
+    v = azimuth(wind).astype(np.float32)
+    near = np.maximum(-d[..., 2:], 0) / EYE_HEIGHT
+    plane = (v - (d @ v)[..., None] * d) * near
+    swirl = SphereNoise(rng, 7.0, turn(wind)).curl(d) * near
+    return np.float32(WATER_SPEED) * (plane + np.float32(0.35) * swirl)
+
+
+def drift_field(
+    matter: Matter,
+    wind: float,
+    strength: float,
+    duration: float,
+    rng: np.random.Generator,
+    override: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None = None,
+) -> Drift:
+    """The drift of ``matter`` with the ``wind`` (degrees) at ``strength`` for a loop of ``duration`` seconds.
+
+    ``override`` is a hint's velocity [H, W, 3], weight [H, W] and freedom [H, W] (0 = frozen).
+    """
+    d = sphere.directions(*matter.sky.shape)
+    # Aurora and stars are light, not clouds: they stay in place and wave.
+    sky = matter.sky * (1 - 0.8 * matter.aurora) * (0.5 if matter.night else 1.0)
+    water = matter.water * (1.6 if "storm" in matter.words else 0.6 if "calm" in matter.words else 1.0)
+    speed = strength * (1.4 if "storm" in matter.words else 1.0)
+    velocity = speed * sky[..., None] * sky_velocity(d, wind, rng)
+    wet = speed * water[..., None] * water_velocity(d, wind, rng)
+    sky_cycles, water_cycles = (_cycles(v, duration) for v in (velocity, wet))
+    share = (matter.water > matter.sky).astype(np.float32)
+    velocity = (velocity + wet).astype(np.float32)
+    weights = {sky_cycles: 1 - share}
+    weights[water_cycles] = weights.get(water_cycles, 0) + share
+    if override is not None:
+        painted, weight, free = override
+        velocity = ((1 - weight[..., None]) * velocity + weight[..., None] * painted * strength) * free[..., None]
+        hint_cycles = _cycles(painted * weight[..., None] * strength, duration)
+        blend = np.clip(4 * weight, 0, 1)
+        weights = {k: w * (1 - blend) for k, w in weights.items()}
+        weights[hint_cycles] = weights.get(hint_cycles, 0) + blend
+    return Drift(velocity.astype(np.float32), {k: np.asarray(w, np.float32) for k, w in weights.items()})
+
+
+def _cycles(velocity: NDArray[np.float32], duration: float) -> int:
+    """How often a field [H, W, 3] must cross-fade in a loop so that few pixels move further than MAX_STEP at once."""
+    speed = np.linalg.norm(velocity, axis=-1)
+    fast = float(np.quantile(speed[speed > 1e-4], 0.9)) if (speed > 1e-4).any() else 0.0
+    # Also never much longer than four seconds, or long loops would smear.
+    return max(1, math.ceil(fast * duration / MAX_STEP), math.ceil(duration / 4.0))
