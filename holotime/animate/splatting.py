@@ -193,7 +193,7 @@ def _frame(
                 share = cycle_weights[k, n]
                 if share <= 0.0:
                     continue
-                period = length / cycles[k]
+                period = duration / cycles[k]
                 u = t * cycles[k] - math.floor(t * cycles[k])
                 for c in range(3):
                     smooth[c] = 0.0
