@@ -92,11 +92,19 @@ class Scene4D:
         frames = max(1, round(self.duration * self.fps) + (0 if self.loop else 1))
         return (np.arange(frames) / (frames if self.loop else max(frames - 1, 1))).astype(np.float32)
 
-    def at(self, t: float, *, min_opacity: float = 1 / 255) -> Gaussians:
-        """The Gaussians at scene time ``t`` (wrapped in a loop, else clamped to [0, 1]); invisible ones left out."""
+    def _window(self, t: float) -> tuple[Array, Array]:
+        """Time since each splat's centre [N] and opacity [N] at scene time ``t`` (wrapped in a loop, else clamped)."""
         t = t % 1.0 if self.loop else min(max(t, 0.0), 1.0)
         dt = np.float32(t) - self.t_centers
-        opacity = np.exp(-((dt / np.exp(self.t_log_scales)) ** 2)) / (1 + np.exp(-self.opacity_logits))
+        return dt, np.exp(-((dt / np.exp(self.t_log_scales)) ** 2)) / (1 + np.exp(-self.opacity_logits))
+
+    def visible(self, t: float, *, min_opacity: float = 1 / 255) -> NDArray[np.int64]:
+        """Indices [M] of the splats that :meth:`at` returns for ``t``, in its order."""
+        return np.flatnonzero(self._window(t)[1] >= min_opacity)
+
+    def at(self, t: float, *, min_opacity: float = 1 / 255) -> Gaussians:
+        """The Gaussians at scene time ``t`` (wrapped in a loop, else clamped to [0, 1]); invisible ones left out."""
+        dt, opacity = self._window(t)
         keep = np.flatnonzero(opacity >= min_opacity)
         d = dt[keep, None]
         motion = self.motion[keep]
