@@ -36,3 +36,24 @@ class ClipPerception:
     visible_next: NDArray[np.bool_]  # [T, H, W] the pixel is still seen in frame i + 1 (forward-backward check)
     moving: NDArray[np.bool_]  # [H, W] the pixel changes at some time of the clip
     backend: str  # "network" or "prior"
+
+
+# The stage's functions need the contract above, so they are imported after it.
+from holotime.perceive.clip import perceive_clip  # noqa: E402
+from holotime.perceive.predict import perceive_image  # noqa: E402
+
+__all__ = [
+    "CLASSES",
+    "EYE_HEIGHT",
+    "FIRE",
+    "GROUND",
+    "MOVER",
+    "SKY",
+    "SOLID",
+    "VEGETATION",
+    "WATER",
+    "ClipPerception",
+    "ImagePerception",
+    "perceive_clip",
+    "perceive_image",
+]

@@ -1,0 +1,70 @@
+"""One panorama to distance and classes."""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holotime.errors import BackendUnavailable, InputError
+from holotime.perceive import SKY, ImagePerception
+from holotime.perceive.coarse import Coarse, apply_rules, read_network, small_image
+from holotime.perceive.prior import read_prior
+from holotime.perceive.upsample import upsample
+
+Backend = Literal["auto", "network", "prior"]
+
+
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Raise InputError unless ``image`` is an equirect uint8 [H, 2H, 3]."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"A panorama needs [H, 2H, 3] of uint8, got {image.dtype} {list(image.shape)}.")
+    if image.shape[1] != 2 * image.shape[0] or image.shape[0] < 16:
+        raise InputError(
+            f"A panorama must be twice as wide as high and at least 32 x 16, got {image.shape[1]} x {image.shape[0]}. "
+            "Pad or stretch it first."
+        )
+
+
+def check_backend(backend: str) -> None:
+    """Raise InputError for a name that is no backend."""
+    if backend not in get_args(Backend):
+        raise InputError(f"There is no perception backend {backend!r}. Use one of {', '.join(get_args(Backend))}.")
+
+
+def finish(full: Coarse, backend: str) -> ImagePerception:
+    """Distances in metres, +inf where the sky is more likely than all else together."""
+    distance = np.exp(full.log_distance)
+    distance[full.classes[..., SKY] >= 0.5] = np.inf
+    return ImagePerception(distance, full.classes, full.log_error, backend)
+
+
+def read_coarse(small: NDArray[np.uint8], backend: Backend) -> tuple[Coarse, str]:
+    """The coarse prediction for an image at the network's size [h, w, 3], rules applied, and the backend that made it.
+
+    "auto" falls back to the prior when the network cannot be loaded, and the returned name says so.
+    """
+    if backend == "prior":
+        return read_prior(small), "prior"
+    try:
+        return apply_rules(read_network(small)), "network"
+    except BackendUnavailable:
+        if backend == "network":
+            raise
+        return read_prior(small), "prior (the network's weights are missing)"
+
+
+def perceive_image(image: NDArray[np.uint8], *, backend: Backend = "auto") -> ImagePerception:
+    """Distance, classes and expected error of one panorama.
+
+    Args:
+        image: [H, 2H, 3] uint8 sRGB equirect.
+        backend: "network", "prior" (geometry only), or "auto": the network, or the prior when it cannot be loaded;
+            the result's ``backend`` says which it was.
+
+    Raises InputError for another shape, BackendUnavailable when "network" cannot be loaded.
+    """
+    check_image(image)
+    check_backend(backend)
+    small = small_image(image)
+    coarse, used = read_coarse(small, backend)
+    return finish(upsample(coarse, image, small), used)
