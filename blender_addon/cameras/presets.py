@@ -1,0 +1,21 @@
+"""The camera presets that come with the extension, read when they are first needed."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent.parent / "vendor" / "cameras"
+
+
+@lru_cache(maxsize=1)
+def presets() -> dict[str, Any]:
+    """Name -> Preset of the library's camera_path."""
+    from ..vendor import camera_path
+
+    return camera_path.load_presets(FOLDER)
+
+
+@lru_cache(maxsize=1)
+def enum_items() -> list[tuple[str, str, str]]:
+    """For an EnumProperty. Cached: Blender needs the strings to stay alive."""
+    return [(p.name, p.title, f"{p.description}\nLasts {p.duration:g} s") for p in presets().values()]

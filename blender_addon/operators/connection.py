@@ -1,0 +1,85 @@
+"""Operators: reach a sidecar, start one, leave it."""
+
+import bpy
+from bpy.props import StringProperty
+
+from .. import client, pump_timer, storage
+from ..preferences import preferences
+
+
+class HOLOTIME_OT_connect(bpy.types.Operator):
+    """Connect to a running sidecar through its connection file"""
+
+    bl_idname = "holotime.connect"
+    bl_label = "Connect"
+    bl_options = {"REGISTER"}
+
+    connection_file: StringProperty(
+        name="Connection file",
+        description="File that the sidecar wrote; empty: the one in the preferences",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+
+    def execute(self, context):
+        """Begin to connect; the panel shows when the sidecar answers."""
+        path = bpy.path.abspath(self.connection_file or preferences(context).connection_file)
+        if not path:
+            self.report({"ERROR"}, "No connection file is set. Choose it in the extension's preferences.")
+            return {"CANCELLED"}
+        try:
+            client.connect(path, agent=f"blender {bpy.app.version_string}")
+        except client.ClientError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        pump_timer.start()
+        return {"FINISHED"}
+
+
+class HOLOTIME_OT_disconnect(bpy.types.Operator):
+    """Leave the sidecar; its jobs go on, except in a sidecar that was started from here, which ends"""
+
+    bl_idname = "holotime.disconnect"
+    bl_label = "Disconnect"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        """Only while there is something to leave."""
+        cls.poll_message_set("Not connected to a sidecar")
+        return client.active()
+
+    def execute(self, context):
+        """Close the connection."""
+        client.disconnect()
+        client.stop_sidecar()
+        return {"FINISHED"}
+
+
+class HOLOTIME_OT_start_sidecar(bpy.types.Operator):
+    """Start a sidecar on this computer with the Python of the preferences, and connect to it"""
+
+    bl_idname = "holotime.start_sidecar"
+    bl_label = "Start Sidecar"
+    bl_options = {"REGISTER"}
+
+    python: StringProperty(
+        name="Python",
+        description="Interpreter of the sidecar's environment; empty: the one in the preferences",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+
+    def execute(self, context):
+        """Start it; the panel shows when it is ready."""
+        python = bpy.path.abspath(self.python or preferences(context).sidecar_python)
+        try:
+            client.start_sidecar(python, storage.user_folder("sidecar"))
+        except (client.ClientError, OSError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        pump_timer.start()
+        return {"FINISHED"}
+
+
+CLASSES = (HOLOTIME_OT_connect, HOLOTIME_OT_disconnect, HOLOTIME_OT_start_sidecar)

@@ -1,0 +1,53 @@
+"""The two materials of a scene: soft splats for rendering and plain points for the viewport.
+
+Both are shadeless: the panorama's light is in the colours already. Stock nodes, shared by all scenes in a file.
+"""
+
+import bpy
+
+from .graph import Graph, Socket
+
+POINTS = "HoloTime Points"
+SPLATS = "HoloTime Splats"
+CUT = 3.0  # standard deviations at which a splat ends
+
+
+def points_material() -> bpy.types.Material:
+    """Emission in the point's colour, transparent by its opacity."""
+    return _existing(POINTS) or _shadeless(POINTS, lambda g: _attribute(g, "alpha", "Fac"))
+
+
+def splats_material() -> bpy.types.Material:
+    """A Gaussian across each sheet: opacity * exp(-CUT^2/2 |corner|^2), ``corner`` being -1..1 across the sheet."""
+
+    def alpha(g: Graph) -> Socket:
+        corner = _attribute(g, "corner", "Vector")
+        falloff = g.math("EXPONENT", g.math("MULTIPLY", g.vector("DOT_PRODUCT", corner, corner), -0.5 * CUT * CUT))
+        return g.math("MULTIPLY", _attribute(g, "alpha", "Fac"), falloff)
+
+    return _existing(SPLATS) or _shadeless(SPLATS, alpha)
+
+
+def _existing(name: str) -> bpy.types.Material | None:
+    material = bpy.data.materials.get(name)
+    return material if material and material.library is None else None
+
+
+def _attribute(g: Graph, name: str, output: str) -> Socket:
+    return g.add("ShaderNodeAttribute", attribute_type="GEOMETRY", attribute_name=name).outputs[output]
+
+
+def _shadeless(name: str, make_alpha) -> bpy.types.Material:
+    material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0, 0):  # always on since 5.0, where setting it warns
+        material.use_nodes = True
+    if hasattr(material, "cycles"):
+        # Hundreds of thousands of sheets as lamps would cost minutes of light tree and light nothing visible.
+        material.cycles.emission_sampling = "NONE"
+    material.node_tree.nodes.clear()
+    g = Graph(material.node_tree)
+    emission = g.add("ShaderNodeEmission", {"Color": _attribute(g, "color", "Color")}).outputs[0]
+    clear = g.add("ShaderNodeBsdfTransparent").outputs[0]
+    mixed = g.add("ShaderNodeMixShader", {0: make_alpha(g), 1: clear, 2: emission}).outputs[0]
+    g.add("ShaderNodeOutputMaterial", {"Surface": mixed})
+    return material

@@ -1,0 +1,163 @@
+"""The Geometry Nodes group that plays a scene: stock nodes only, so it moves and renders without this extension.
+
+With t the scene's time as a fraction of the clip and dt = t - t_center of each splat:
+
+    position = p + motion1 dt + motion2 dt^2 + motion3 dt^3
+    alpha    = opacity exp(-(dt / exp(t_log_scale))^2)
+    rotation = normalize(q + dt omega)
+
+(the lite model of Spacetime Gaussians, Li et al. 2024). Splats whose alpha is under a threshold are left out.
+
+Two looks. *Points*: a point cloud, quick to draw. *Splats*: for each splat a square sheet through its centre that lies
+in the polar plane of the camera, where the Gaussian is largest along each ray, cut off at three standard deviations.
+With the material's falloff a sheet shows what the ellipsoid's exact projection shows (first order in size over
+distance), and Cycles renders sheets about three times faster than instanced ellipsoids with a per-ray integral.
+"""
+
+import bpy
+
+from .graph import Graph, Socket
+from .materials import CUT, points_material, splats_material
+
+GROUP = "HoloTime Scene"
+GROUP_VERSION = 1  # a file with an older group gets a new one beside it
+POINT_FACTOR = 1.5  # radius of a point in standard deviations: neighbours overlap without gaps
+EPSILON = 1e-6  # of the clip; keeps float rounding from wrapping the first frame of a loop to its end
+
+# (name, socket type, default, lowest, highest, tooltip); the modifier shows them in this order
+INPUTS = (
+    ("Offset", "NodeSocketFloat", 0.0, -1e6, 1e6, "Time on the scene's timeline, in seconds, at which the clip begins"),
+    ("Speed", "NodeSocketFloat", 1.0, -100.0, 100.0, "Playing speed: 1 is the clip's own, 2 is double, -1 backwards"),
+    ("Loop", "NodeSocketBool", True, None, None, "Begin again after the end; otherwise the ends stand still"),
+    ("Duration", "NodeSocketFloat", 1.0, 1e-3, 1e6, "Length of the clip in seconds at speed 1"),
+    ("Opacity Threshold", "NodeSocketFloat", 1 / 255, 0.0, 1.0, "Splats less opaque than this are left out"),
+    ("Splat Size", "NodeSocketFloat", 1.0, 0.0, 100.0, "Factor on the size of splats and points"),
+    (
+        "Viewport Density",
+        "NodeSocketFloat",
+        1.0,
+        0.0,
+        1.0,
+        "Share of the splats drawn in the viewport; renders show all",
+    ),
+    (
+        "Splats in Viewport",
+        "NodeSocketBool",
+        False,
+        None,
+        None,
+        "Draw soft splats that face the active camera instead of points in the viewport; slower",
+    ),
+    (
+        "Splats in Render",
+        "NodeSocketBool",
+        True,
+        None,
+        None,
+        "Render soft splats that face the camera; off renders points: quicker, with hard edges",
+    ),
+)
+
+
+def scene_group() -> bpy.types.NodeTree:
+    """The node group, made when the file lacks this version of it."""
+    for tree in bpy.data.node_groups:
+        if tree.get("holotime_group") == GROUP_VERSION and tree.library is None:
+            return tree
+    tree = bpy.data.node_groups.new(GROUP, "GeometryNodeTree")
+    tree["holotime_group"] = GROUP_VERSION
+    tree.is_modifier = True
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    for name, kind, default, low, high, tooltip in INPUTS:
+        socket = tree.interface.new_socket(name, in_out="INPUT", socket_type=kind, description=tooltip)
+        socket.default_value = default
+        if low is not None:
+            socket.min_value, socket.max_value = low, high
+    _build(Graph(tree))
+    return tree
+
+
+def _build(g: Graph) -> None:
+    inputs = g.add("NodeGroupInput").outputs
+    viewport = g.add("GeometryNodeIsViewport").outputs[0]
+    t = _clip_time(g, inputs)
+    dt = g.math("SUBTRACT", t, g.attribute("t_center", "FLOAT"))
+    # The width is clamped well below float overflow; 1e4 clips wide is as good as always.
+    log_width = g.math("MINIMUM", g.attribute("t_log_scale", "FLOAT"), 9.0)
+    ratio = g.math("MULTIPLY", dt, g.math("EXPONENT", g.math("MULTIPLY", log_width, -1.0)))
+    window = g.math("EXPONENT", g.math("MULTIPLY", g.math("MULTIPLY", ratio, ratio), -1.0))
+    alpha = g.math("MULTIPLY", g.attribute("opacity", "FLOAT"), window)
+    mesh = g.store(inputs["Geometry"], "alpha", "FLOAT", alpha)
+    visible = g.compare(g.attribute("alpha", "FLOAT"), "GREATER_EQUAL", inputs["Opacity Threshold"])
+    density = g.switch("FLOAT", viewport, 1.0, inputs["Viewport Density"])
+    random = g.add("FunctionNodeRandomValue", data_type="FLOAT").outputs[1]
+    shown = g.both(visible, g.compare(random, "LESS_EQUAL", density))
+
+    path = g.attribute("motion3", "FLOAT_VECTOR")
+    for name in ("motion2", "motion1"):
+        path = g.vector("ADD", g.attribute(name, "FLOAT_VECTOR"), g.scale(path, dt))
+    position = g.vector("ADD", g.add("GeometryNodeInputPosition").outputs[0], g.scale(path, dt))
+    radius = g.math("MULTIPLY", g.attribute("radius", "FLOAT"), inputs["Splat Size"])
+    points = g.add(
+        "GeometryNodeMeshToPoints",
+        {"Mesh": mesh, "Selection": shown, "Position": position, "Radius": g.math("MULTIPLY", radius, POINT_FACTOR)},
+    ).outputs[0]
+
+    splats_wanted = g.switch("BOOLEAN", viewport, inputs["Splats in Render"], inputs["Splats in Viewport"])
+    plain = g.add("GeometryNodeSetMaterial", {"Geometry": points, "Material": points_material()}).outputs[0]
+    look = g.switch("GEOMETRY", splats_wanted, plain, _splats(g, points, t, inputs["Splat Size"]))
+    g.add("NodeGroupOutput", {"Geometry": look})
+
+
+def _clip_time(g: Graph, inputs) -> Socket:
+    """t in [0, 1]: the scene's seconds since Offset, at Speed, as a fraction of Duration; wrapped or clamped."""
+    seconds = g.math("SUBTRACT", g.add("GeometryNodeInputSceneTime").outputs["Seconds"], inputs["Offset"])
+    clips = g.math("DIVIDE", g.math("MULTIPLY", seconds, inputs["Speed"]), inputs["Duration"])
+    wrapped = g.math("FRACT", g.math("ADD", clips, EPSILON))
+    return g.switch("FLOAT", inputs["Loop"], g.math("ADD", clips, 0.0, clamp=True), wrapped)
+
+
+def _splats(g: Graph, points: Socket, t: Socket, size: Socket) -> Socket:
+    """A sheet for each point, facing the active camera; without a camera, facing the object's origin (the eye)."""
+    dt = g.math("SUBTRACT", t, g.attribute("t_center", "FLOAT"))
+    q = g.add("FunctionNodeRotationToQuaternion", {0: g.attribute("rotation", "QUATERNION")}).outputs
+    omega = g.add("FunctionNodeSeparateColor", {0: g.attribute("omega", "FLOAT_COLOR")}, mode="RGB").outputs
+    moved = [g.math("ADD", a, g.math("MULTIPLY", b, dt)) for a, b in zip(q, omega, strict=True)]
+    rotation = g.add("FunctionNodeQuaternionToRotation", dict(enumerate(moved))).outputs[0]
+
+    scale = g.scale(g.attribute("scale", "FLOAT_VECTOR"), size)
+    camera = g.add("GeometryNodeInputActiveCamera").outputs[0]
+    eye = g.add("GeometryNodeObjectInfo", {"Object": camera}, transform_space="RELATIVE").outputs["Location"]
+    position = g.add("GeometryNodeInputPosition").outputs[0]
+    # In the space where the splat is the unit sphere, the polar plane is the plane square to the view direction.
+    back = g.add("FunctionNodeInvertRotation", {0: rotation}).outputs[0]
+    towards = g.add("FunctionNodeRotateVector", {0: g.vector("SUBTRACT", eye, position), 1: back}).outputs[0]
+    # Times the product of the scales instead of divided by each: the same direction, and no division by zero.
+    x, y, z = g.separate(scale)
+    cofactors = g.add(
+        "ShaderNodeCombineXYZ", {0: g.math("MULTIPLY", y, z), 1: g.math("MULTIPLY", x, z), 2: g.math("MULTIPLY", x, y)}
+    ).outputs[0]
+    normal = g.vector("NORMALIZE", g.vector("MULTIPLY", g.vector("NORMALIZE", towards), cofactors))
+    steep = g.compare(g.math("ABSOLUTE", g.separate(normal)[2]), "GREATER_THAN", 0.9)
+    helper = g.switch("VECTOR", steep, (0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
+    first = g.vector("NORMALIZE", g.vector("CROSS_PRODUCT", normal, helper))
+    second = g.vector("CROSS_PRODUCT", normal, first)
+    reach = g.scale(scale, CUT)
+    sides = [
+        g.add("FunctionNodeRotateVector", {0: g.vector("MULTIPLY", side, reach), 1: rotation}).outputs[0]
+        for side in (first, second)
+    ]
+    columns = [*map(g.separate, (*sides, (0.0, 0.0, 0.0), position))]
+    entries: dict[int, object] = {4 * i + j: v for i, column in enumerate(columns) for j, v in enumerate(column)}
+    matrix = g.add("FunctionNodeCombineMatrix", entries).outputs[0]
+
+    sheet = g.add("GeometryNodeMeshGrid", {"Size X": 2.0, "Size Y": 2.0, "Vertices X": 2, "Vertices Y": 2}).outputs[0]
+    sheet = g.store(sheet, "corner", "FLOAT_VECTOR", g.add("GeometryNodeInputPosition").outputs[0])
+    sheet = g.add("GeometryNodeSetMaterial", {"Geometry": sheet, "Material": splats_material()}).outputs[0]
+    instances = g.add("GeometryNodeInstanceOnPoints", {"Points": points, "Instance": sheet}).outputs[0]
+    instances = g.add("GeometryNodeSetInstanceTransform", {"Instances": instances, "Transform": matrix}).outputs[0]
+    # Only colour and alpha are needed at the four corners of every sheet.
+    used_up = ("motion1", "motion2", "motion3", "t_center", "t_log_scale", "opacity", "scale", "rotation", "omega")
+    instances = g.remove(instances, *used_up)
+    return g.add("GeometryNodeRealizeInstances", {"Geometry": instances}).outputs[0]
