@@ -203,7 +203,7 @@ def _compile(hint: Any) -> Check:
     if origin in (types.UnionType, typing.Union):
         inner = _compile(next(a for a in arguments if a is not type(None)))
         return lambda value, where: None if value is None else inner(value, where)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return lambda value, where: _build(hint, value, where)
     if origin is list:
         each = _compile(arguments[0])
@@ -316,10 +316,10 @@ def message(kind: str, channel: str = "") -> Callable[[type], type]:
     """Make a class a message of this kind that clients send on this channel ("" if only servers send it)."""
 
     def register(cls: type) -> type:
-        cls = dataclass(frozen=True, kw_only=True)(cls)
-        cls.kind, cls.channel = kind, channel
-        KINDS[kind] = cls
-        return cls
+        made: Any = dataclass(frozen=True, kw_only=True)(cls)
+        made.kind, made.channel = kind, channel
+        KINDS[kind] = made
+        return made
 
     return register
 
@@ -872,6 +872,7 @@ class Session:
         self.epoch = ""  # of the server that answered last
         self._clock = clock
         self._proof = connection.proof()
+        self._may_prove = True
         self._queue: deque[tuple[str, bytes]] = deque()
         self._pending: dict[int, _Pending] = {}
         self._next_rid = 1
@@ -884,6 +885,15 @@ class Session:
     def local(self) -> bool:
         """Whether this client shares a disk with the server, so that blobs are handed over as files."""
         return bool(self._proof)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the server was last heard, or since the session began."""
+        return self._clock() - self._heard
+
+    def stay_remote(self) -> None:
+        """Move bytes even when the server is on this machine."""
+        self._proof, self._may_prove = b"", False
 
     # what the driver calls
 
@@ -1039,7 +1049,7 @@ class Session:
     def _meet(self, epoch: str) -> None:
         """A server that was started anew knows nothing of us: subscribe and ask again."""
         if self.epoch and epoch != self.epoch:
-            self._proof = self.connection.proof()
+            self._proof = self.connection.proof() if self._may_prove else b""
             for pending in self._pending.values():
                 pending.sent = -math.inf
             if self._subscription and self._subscription.rid not in self._pending:

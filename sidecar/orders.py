@@ -1,0 +1,56 @@
+"""What the broker and a worker say to each other: the protocol's frames on a socket that clients cannot reach."""
+
+from typing import Annotated
+
+from .protocol import AtMost, BlobRef, Count, JobId, Long, Message, Name, Params, Seconds, Sha256, Short, Text, message
+
+FilePath = Annotated[str, Text(4096)]
+
+
+@message("worker_begin")
+class Begin(Message):
+    """To the worker: run this job."""
+
+    job: JobId
+    job_kind: Name
+    params: Params
+    inputs: dict[Name, FilePath]
+    digests: dict[Name, Sha256]  # of the inputs, by the same names
+    out_dir: FilePath
+    cache_dir: FilePath
+    log: FilePath
+
+
+@message("worker_halt")
+class Halt(Message):
+    """To the worker: the job is cancelled."""
+
+    job: JobId
+
+
+@message("worker_beat")
+class Beat(Message):
+    """From the worker: I live; ``quiet`` is how long the job has not reported."""
+
+    pid: Count
+    quiet: Seconds
+
+
+@message("worker_done")
+class Done(Message):
+    """From the worker: these files of the job's folder, written through to the disk, are its results."""
+
+    job: JobId
+    results: Annotated[dict[Name, BlobRef], AtMost(200)]
+    stage_seconds: dict[Short, Seconds]
+
+
+@message("worker_broke")
+class Broke(Message):
+    """From the worker: the job ended without a result."""
+
+    job: JobId
+    error_class: Annotated[str, Text(100)]
+    error: Annotated[str, Text(2000)]
+    damaged: Annotated[list[Sha256], AtMost(20)]  # inputs that are not what their name says
+    trace: Long  # for the log's tail; empty when the text says all

@@ -1,0 +1,244 @@
+"""The worker: one process that runs one job at a time by calling the library, and tells the broker how it goes.
+
+Its main thread runs the job; a second thread talks to the broker; a third ends the process when the broker is gone,
+which it notices by the end of standard input, so no orphan stays behind even when the broker was killed.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from . import protocol
+from .orders import Beat, Begin, Broke, Done, Halt
+from .protocol import BlobRef, Message
+from .security import KeyPair, secure_client
+
+log = logging.getLogger(__name__)
+BEAT_SECONDS = 0.5
+PREVIEW_SECONDS = 1.0  # between previews
+
+
+class _Desk:
+    """What the two threads share. All access under ``lock``."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Condition()
+        self.task: Begin | None = None
+        self.halted: set[str] = set()
+        self.outbox: dict[str, Message] = {}  # kind -> message: of progress and previews the newest wins
+        self.reported = time.monotonic()
+
+
+class Reporter:
+    """The progress callable that a job gets. Raises Cancelled when the job was cancelled."""
+
+    def __init__(self, desk: _Desk, job: str, post: Callable[[Message], None]) -> None:
+        self._desk, self._job, self._post = desk, job, post
+        self._stage, self._since = "", time.monotonic()
+        self._previewed = 0.0
+        self.stage_seconds: dict[str, float] = {}
+
+    def __call__(self, stage: str, fraction: float, note: str = "", preview: bytes | None = None) -> None:
+        """``fraction`` in [0, 1] of the whole job; ``preview`` a JPEG of at most 256 KiB."""
+        from holotime.errors import Cancelled
+
+        now = time.monotonic()
+        with self._desk.lock:
+            self._desk.reported = now
+            halted = self._job in self._desk.halted
+        if halted:
+            raise Cancelled("The job was cancelled.")
+        if stage != self._stage:
+            self.close_stage(now)
+            self._stage = stage
+        fraction = min(max(float(fraction), 0.0), 1.0)
+        self._post(protocol.Progress(job=self._job, stage=stage[:200], fraction=fraction, note=note[:200]))
+        if preview and now - self._previewed >= PREVIEW_SECONDS:
+            self._previewed = now
+            if len(preview) > protocol.MAX_PREVIEW:
+                log.warning("a preview of %d bytes is too large and was left out", len(preview))
+            else:
+                self._post(protocol.Preview(job=self._job, stage=stage[:200], jpeg=preview))
+
+    def close_stage(self, now: float) -> None:
+        """Add the time of the stage that ends now to its total."""
+        if self._stage:
+            self.stage_seconds[self._stage] = self.stage_seconds.get(self._stage, 0.0) + now - self._since
+        self._since = now
+
+
+class Worker:
+    """The main thread's side."""
+
+    def __init__(self, runner: str) -> None:
+        self._runner_name = runner
+        self._runner: Callable | None = None
+        self.desk = _Desk()
+
+    def serve(self) -> None:
+        """Run jobs for ever."""
+        while True:
+            with self.desk.lock:
+                self.desk.lock.wait_for(lambda: self.desk.task is not None)
+                task = self.desk.task
+            assert task is not None
+            ending = self._run(task)
+            with self.desk.lock:
+                self.desk.task = None
+            self.post(ending)
+
+    def post(self, item: Message) -> None:
+        """Line a message up for the broker."""
+        with self.desk.lock:
+            self.desk.outbox.pop(item.kind, None)
+            self.desk.outbox[item.kind] = item
+
+    def _run(self, task: Begin) -> Message:
+        from holotime.errors import Cancelled, HoloTimeError
+
+        _redirect_output(Path(task.log))
+        damaged = [sha for name, sha in task.digests.items() if not _is_whole(Path(task.inputs[name]), sha)]
+        if damaged:
+            lost = ", ".join(damaged)
+            text = f"The input {lost} was damaged on the server's disk and is removed. Submit a new job with it."
+            return Broke(job=task.job, error_class="InputError", error=text, damaged=damaged, trace="")
+        report = Reporter(self.desk, task.job, self.post)
+        try:
+            out_dir = Path(task.out_dir)
+            inputs = {name: Path(path) for name, path in task.inputs.items()}
+            report("starting", 0.0)
+            made = self._load()(task.job_kind, task.params, inputs, out_dir, Path(task.cache_dir), report)
+            report.close_stage(time.monotonic())
+            results = {name: _seal(out_dir, name, Path(path)) for name, path in made.items()}
+            return Done(job=task.job, results=results, stage_seconds=report.stage_seconds)
+        except Cancelled:
+            return Broke(job=task.job, error_class="Cancelled", error="", damaged=[], trace="")
+        except HoloTimeError as error:
+            traceback.print_exc()
+            return _broke(task, error, "")
+        except MemoryError as error:
+            return Broke(
+                job=task.job, error_class="OutOfMemory", damaged=[], trace=traceback.format_exc()[-4000:],
+                error=f"The job needed more memory than there is ({error}). Try a smaller size or fewer frames.",
+            )  # fmt: skip
+        except Exception as error:
+            traceback.print_exc()
+            return _broke(task, error, traceback.format_exc()[-4000:])
+
+    def _load(self) -> Callable:
+        if self._runner is None:
+            module, _, name = self._runner_name.partition(":")
+            self._runner = getattr(importlib.import_module(module), name)
+        return self._runner
+
+
+def _broke(task: Begin, error: Exception, trace: str) -> Broke:
+    text = str(error).strip() or type(error).__name__
+    return Broke(job=task.job, error_class=type(error).__name__[:100], error=text[:2000], damaged=[], trace=trace)
+
+
+def _is_whole(path: Path, sha256: str) -> bool:
+    try:
+        return protocol.hash_file(path)[0] == sha256
+    except OSError:
+        return False
+
+
+def _seal(out_dir: Path, name: str, path: Path) -> BlobRef:
+    """Check that a result lies in the job's folder, write it through to the disk, and name it by its digest."""
+    path = path if path.is_absolute() else out_dir / path
+    if path.is_symlink() or not path.is_file() or out_dir.resolve() not in path.resolve().parents:
+        raise ValueError(f"result {name!r} is not a plain file of the job's folder: {path.name}")
+    if os.name == "posix" or os.access(path, os.W_OK):
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+    sha256, size = protocol.hash_file(path)
+    flat = out_dir / path.name
+    if path.resolve() != flat.resolve():
+        raise ValueError(f"result {name!r} must lie directly in the job's folder, not in a folder below it")
+    return BlobRef(sha256=sha256, size=size, file=path.name)
+
+
+def _redirect_output(path: Path) -> None:
+    """Let everything that is printed from now on, by libraries in C too, go to the job's log."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _converse(worker: Worker, endpoint: str, keys: KeyPair, server_public: str) -> None:
+    """The second thread: beats and messages out, tasks and halts in."""
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.linger = 0
+    secure_client(socket, keys, server_public)
+    socket.connect(endpoint)
+    desk, beaten = worker.desk, 0.0
+    while True:
+        now = time.monotonic()
+        with desk.lock:
+            outbox, desk.outbox = desk.outbox, {}
+            quiet = now - desk.reported if desk.task else 0.0
+        if now - beaten >= BEAT_SECONDS:
+            beaten = now
+            socket.send(protocol.encode(Beat(pid=os.getpid(), quiet=quiet)))
+        for item in outbox.values():
+            socket.send(protocol.encode(item))
+        if not socket.poll(50):
+            continue
+        order = protocol.decode(socket.recv())
+        with desk.lock:
+            if isinstance(order, Begin):
+                desk.task, desk.reported = order, now
+            elif isinstance(order, Halt):
+                desk.halted.add(order.job)
+            desk.lock.notify_all()
+
+
+def _die_with_broker() -> None:
+    """The third thread: standard input is a pipe that only the broker holds; its end is the broker's end."""
+    while os.read(0, 1024):
+        pass
+    os._exit(3)
+
+
+def main() -> None:
+    """Entry point of the process; the first line of standard input says where the broker is and how to get in."""
+    parser = argparse.ArgumentParser(prog="sidecar.worker")
+    parser.add_argument("--runner", required=True)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches us too; the broker decides
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            sys.exit(3)
+        line += byte
+    hello = json.loads(line)
+    worker = Worker(arguments.runner)
+    keys = KeyPair(hello["public"], hello["secret"])
+    threading.Thread(target=_die_with_broker, daemon=True).start()
+    talk = threading.Thread(
+        target=_converse, args=(worker, hello["endpoint"], keys, hello["server_public"]), daemon=True
+    )
+    talk.start()
+    worker.serve()
+
+
+if __name__ == "__main__":
+    main()
