@@ -92,21 +92,27 @@ class Scene4D:
         frames = max(1, round(self.duration * self.fps) + (0 if self.loop else 1))
         return (np.arange(frames) / (frames if self.loop else max(frames - 1, 1))).astype(np.float32)
 
-    def _window(self, t: float) -> tuple[Array, Array]:
-        """Time since each splat's centre [N] and opacity [N] at scene time ``t`` (wrapped in a loop, else clamped)."""
-        t = t % 1.0 if self.loop else min(max(t, 0.0), 1.0)
-        dt = np.float32(t) - self.t_centers
-        return dt, np.exp(-((dt / np.exp(self.t_log_scales)) ** 2)) / (1 + np.exp(-self.opacity_logits))
+    def _since(self, t: float) -> Array:
+        """[N] time since each splat's centre at scene time ``t`` (wrapped in a loop, else clamped to [0, 1])."""
+        return np.float32(t % 1.0 if self.loop else min(max(t, 0.0), 1.0)) - self.t_centers
+
+    def window(self, t: float) -> Array:
+        """[N] share in [0, 1] of its full opacity that each splat has at scene time ``t``."""
+        return np.exp(-((self._since(t) / np.exp(self.t_log_scales)) ** 2))
+
+    def opacity(self, t: float) -> Array:
+        """[N] opacity in [0, 1] of each splat at scene time ``t``."""
+        return self.window(t) / (1 + np.exp(-self.opacity_logits))
 
     def visible(self, t: float, *, min_opacity: float = 1 / 255) -> NDArray[np.int64]:
-        """Indices [M] of the splats that :meth:`at` returns for ``t``, in its order."""
-        return np.flatnonzero(self._window(t)[1] >= min_opacity)
+        """[M] indices of the splats that :meth:`at` returns for ``t``, in its order."""
+        return np.flatnonzero(self.opacity(t) >= min_opacity)
 
     def at(self, t: float, *, min_opacity: float = 1 / 255) -> Gaussians:
         """The Gaussians at scene time ``t`` (wrapped in a loop, else clamped to [0, 1]); invisible ones left out."""
-        dt, opacity = self._window(t)
+        opacity = self.opacity(t)
         keep = np.flatnonzero(opacity >= min_opacity)
-        d = dt[keep, None]
+        d = self._since(t)[keep, None]
         motion = self.motion[keep]
         quats = self.quats[keep] + d * self.omegas[keep]
         norm = np.linalg.norm(quats, axis=-1, keepdims=True)

@@ -145,7 +145,7 @@ def _prune(tile, nodes, scale, extra, empty, price, shapes, cost, rate, choice):
             cost[n], rate[n], choice[n] = one, 1, 1
     below, offset = 0, 1024
     for level in range(1, shapes.shape[1]):
-        w, h = shapes[tile, level, 0], shapes[tile, level, 1]
+        w = shapes[tile, level, 0]
         columns = 32 // w
         wide = w > shapes[tile, level - 1, 0]
         for n in range(1024 >> level):

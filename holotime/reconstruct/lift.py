@@ -26,7 +26,7 @@ from holotime.reconstruct.budget import Grid, Layer, node_errors
 from holotime.reconstruct.layers import background, behind_edges
 from holotime.reconstruct.splats import Discs, Patches, make_discs
 from holotime.reconstruct.surface import invert, measure, snap_edges
-from holotime.reconstruct.sweeps import spread_frames, sweep_colors
+from holotime.reconstruct.sweeps import sweep_colors
 from holotime.scene4d import ALWAYS, Scene4D
 
 MUST = 1e6  # cost of leaving a pixel of the base without a splat
@@ -42,17 +42,18 @@ class LiftConfig:
     """Settings of the lift."""
 
     budget: int = 400_000  # most splats in the scene
-    sweeps: int = 3  # colour sweeps (conjugate-gradient steps); 0 keeps the colours of the pixels
-    sweep_frames: int = 8  # frames of the clip that the colours are fitted to
-    sky_distance: float = 0.0  # metres to the shell of the sky; 0: 1.5 times the farthest solid thing, 60 at least
+    sweeps: int = 3  # colour sweeps; 0 keeps the colours of the pixels
+    sky_distance: float = (
+        0.0  # metres to the shell of the sky; 0: 1.5 times the farthest solid thing, within 100 and 150
+    )
     sidestep: float = 0.5  # metres the eye may move before a hole shows behind an edge
     seed: int = 0  # kept in the provenance; the lift draws no random numbers
 
     def __post_init__(self) -> None:
         if self.budget < 1000:
             raise InputError(f"A budget of {self.budget} splats is too small for a panorama. Give at least 1000.")
-        if self.sweeps < 0 or self.sweep_frames < 1:
-            raise InputError("The number of colour sweeps cannot be negative, and they need at least one frame.")
+        if self.sweeps < 0:
+            raise InputError(f"The number of colour sweeps cannot be negative, got {self.sweeps}.")
         if self.sidestep < 0 or not math.isfinite(self.sidestep):
             raise InputError(f"The side step is a length in metres, got {self.sidestep}.")
 
@@ -64,7 +65,13 @@ class _Part:
     discs: Discs
     velocity: F32  # [N, 3]
     center: float
-    log_width: float
+    log_width: F32  # [N]
+
+
+def _always(discs: Discs) -> _Part:
+    """Splats that are there all the time and stay where they are."""
+    count = len(discs.distance)
+    return _Part(discs, np.zeros((count, 3), np.float32), 0.5, np.full(count, ALWAYS, np.float32))
 
 
 def lift(
@@ -115,16 +122,17 @@ def lift(
     window_mask = np.zeros(weight.shape, np.bool_)
     for number, schedule in enumerate(planner.schedules):
         active = choice == number
-        for key in range(len(schedule.frames)):
-            if not active.any():
-                continue
-            patches = planner.layer(number, key).patches(price, active)
-            if len(patches):
-                parts.append(planner.windowed(schedule, key, patches))
-                counts["windowed"] += len(patches)
-                _mark(window_mask, patches)
-        progress(0.5 + 0.1 * (number + 1) / len(planner.schedules), "placing moving splats")
-    always = (0.5, ALWAYS)
+        if not active.any():
+            continue
+        keys = range(len(schedule.frames))
+        patches_of = [planner.layer(number, key).patches(price, active) for key in keys]
+        masks = [_mark(np.zeros(weight.shape, np.bool_), patches) for patches in patches_of]
+        for key in keys:
+            progress(0.5 + 0.1 * number / len(planner.schedules), "placing moving splats")
+            if len(patches_of[key]):
+                parts.append(planner.windowed(schedule, key, patches_of[key], masks))
+                counts["windowed"] += len(patches_of[key])
+                window_mask |= masks[key]
     patches = base.patches(price)
     discs = make_discs(patches, surface, image, weight)
     # Behind windowed splats the base recedes, so that a dip of their opacity shows it but it never covers them.
@@ -132,12 +140,12 @@ def lift(
         np.minimum(patches.y + patches.h // 2, clip.height - 1), (patches.x + patches.w // 2) % clip.width
     ]
     discs.move(1 + share * np.minimum(GAP + 1.5 * discs.depth_extent, 0.12))
-    parts.append(_Part(discs, np.zeros((len(patches), 3), np.float32), *always))
+    parts.append(_always(discs))
     counts["background"] = len(patches)
     patches = under.patches(price)
     if len(patches):
         below = make_discs(patches, measure(hidden.inverse), hidden.image, weight * hidden.mask)
-        parts.append(_Part(below, np.zeros((len(patches), 3), np.float32), *always))
+        parts.append(_always(below))
         counts["hidden"] = len(patches)
 
     provenance = {
@@ -150,16 +158,19 @@ def lift(
         "notes": notes,
     }
     scene = _assemble(parts, clip, provenance)
-    frames = spread_frames(count, config.sweep_frames)
-    sweep_colors(scene, clip, config.sweeps, frames, progress=part(progress, 0.62, 1.0))
+    sweep_colors(scene, clip, config.sweeps, progress=part(progress, 0.62, 1.0))
     progress(1.0, "lifted")
     return scene
 
 
 def sky_shell(distance: NDArray) -> float:
-    """Metres to the shell of the sky for distances in metres (+inf = sky): clear of everything solid, never close."""
+    """Metres to the shell of the sky for distances in metres (+inf = sky): 1.5 times the farthest, in [100, 150].
+
+    At 100 m a side step of 30 cm moves the sky by half a pixel of a 1024-pixel panorama; a shell much farther than
+    150 m would fall behind the far clipping plane of most viewports. What is farther than the shell lies on it.
+    """
     solid = distance[np.isfinite(distance)]
-    return float(max(60.0, 1.5 * float(solid.max()))) if solid.size else 60.0
+    return float(np.clip(1.5 * solid.max(), 100.0, 150.0)) if solid.size else 100.0
 
 
 def _fitted(clip: Clip, perception: ClipPerception, notes: list[str]) -> ClipPerception:
@@ -197,13 +208,14 @@ def _fitted(clip: Clip, perception: ClipPerception, notes: list[str]) -> ClipPer
     return dataclasses.replace(perception, **changed)
 
 
-def _mark(mask: NDArray[np.bool_], patches: Patches) -> None:
-    """Set the pixels of the patches in mask [H, W]."""
+def _mark(mask: NDArray[np.bool_], patches: Patches) -> NDArray[np.bool_]:
+    """Set the pixels of the patches in mask [H, W], and return it."""
     for w, h in np.unique(np.stack([patches.w, patches.h], -1), axis=0):
         some = (patches.w == w) & (patches.h == h)
         y = patches.y[some][:, None, None] + np.arange(h)[None, :, None]
         x = patches.x[some][:, None, None] + np.arange(w)[None, None, :]
         mask[np.minimum(y, mask.shape[0] - 1), np.minimum(x, mask.shape[1] - 1)] = True
+    return mask
 
 
 class _Planner:
@@ -252,17 +264,28 @@ class _Planner:
             self.grid, nodes, float(shares.sum()), self.grid.tiles(extra), self.grid.tiles(empty * self.weight)
         )
 
-    def windowed(self, schedule: windows.Schedule, key: int, patches: Patches) -> _Part:
-        """The splats of one key."""
+    def windowed(self, schedule: windows.Schedule, key: int, patches: Patches, masks: list[NDArray[np.bool_]]) -> _Part:
+        """The splats of one key; ``masks`` [H, W] say for each key of the schedule where it has splats."""
         frame = schedule.frames[key] % len(self.clip)
         image = self.clip.frames[frame].astype(np.float32) / 255
         discs = make_discs(patches, measure(self.inverse[frame]), image, self.weight)
-        if key % 2 == 0:  # front keys
-            discs.move(1 - np.minimum(GAP + 1.0 * discs.depth_extent, 0.06))
         x = (patches.x + 0.5 * patches.w).astype(np.float32)
         y = np.minimum(patches.y + 0.5 * patches.h, self.clip.height - 0.01).astype(np.float32)
         velocity = windows.velocities(x, y, schedule, key, self.half, self.inverse)
-        return _Part(discs, velocity, schedule.time(key), math.log(schedule.width(key)))
+        width = np.full(len(patches), windows.FRONT_WIDTH, np.float32)
+        if schedule.is_back(key):
+            covered = np.ones(len(patches), np.bool_)
+            for other in (key - 1, key + 1):
+                if 0 <= other < len(masks):
+                    dt = schedule.time(other) - schedule.time(key)
+                    place = discs.direction * discs.distance[:, None] + dt * velocity
+                    px, py = sphere.to_pixels(place, self.clip.height)
+                    i = np.clip(py.astype(int), 0, self.clip.height - 1)
+                    covered &= masks[other][i, px.astype(int) % self.clip.width]
+            width[covered] = windows.BACK_WIDTH
+        else:
+            discs.move(1 - np.minimum(GAP + 1.0 * discs.depth_extent, 0.06))
+        return _Part(discs, velocity, schedule.time(key), np.log(width / schedule.intervals))
 
 
 def _spend(budget: int, layers: list[Layer], planner: _Planner, progress: Progress) -> tuple[float, NDArray[np.int64]]:
@@ -311,7 +334,7 @@ def _assemble(parts: list[_Part], clip: Clip, provenance: dict[str, Any]) -> Sce
         log_scales=np.log(np.concatenate([d.scales for d in discs])),
         opacity_logits=np.full(len(motion), math.log(OPAQUE / (1 - OPAQUE)), np.float32),
         t_centers=np.repeat(np.array([p.center for p in parts], np.float32), count),
-        t_log_scales=np.repeat(np.array([p.log_width for p in parts], np.float32), count),
+        t_log_scales=np.concatenate([p.log_width for p in parts]),
         colors=np.concatenate([d.colors for d in discs]),
         duration=clip.duration,
         fps=clip.fps,

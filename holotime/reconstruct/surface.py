@@ -47,19 +47,18 @@ def snap_edges(inverse: F32, threshold: float = 1.5) -> F32:
     parallax, a pixel takes the nearer one of its window's extremes. Smooth slopes stay below the threshold.
     """
     wide = sphere.pad(inverse, 2, 2)
-    kernel = np.ones((5, 5), np.uint8)
-    low = cv2.erode(wide, kernel)[2:-2, 2:-2]
-    high = cv2.dilate(wide, kernel)[2:-2, 2:-2]
+
+    def extremes(size: int) -> tuple[F32, F32]:
+        kernel = np.ones((size, size), np.uint8)
+        return cv2.erode(wide, kernel)[2:-2, 2:-2], cv2.dilate(wide, kernel)[2:-2, 2:-2]
+
+    low, high = extremes(5)
+    below, above = extremes(3)
     step = parallax_pixels(high - low) > threshold
+    # On a ramp both a nearer and a farther neighbour differ; on a plateau beside an edge only one does.
+    ramp = parallax_pixels(np.minimum(inverse - below, above - inverse)) > 0.2 * threshold
     snapped = np.where(inverse - low < high - inverse, low, high)
-    # Pixels that already agree with most of their window are no ramp: they keep their value (and their slope).
-    spread = np.abs(inverse - cv2.medianBlur(wide, 5)[2:-2, 2:-2])
-    ramp = (
-        step
-        & (parallax_pixels(spread) < threshold / 2)
-        & (parallax_pixels(np.minimum(inverse - low, high - inverse)) > 0.25 * threshold)
-    )
-    return np.where(ramp, snapped, inverse).astype(np.float32)
+    return np.where(step & ramp, snapped, inverse).astype(np.float32)
 
 
 def measure(inverse: F32) -> Surface:

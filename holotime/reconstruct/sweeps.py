@@ -1,13 +1,13 @@
 """Sweeps: fit the colours to the clip as seen from the eye, and measure how well they do.
 
 Splats overlap and the rasterizer's low-pass widens them, so colours taken from pixels render blurred. The picture is
-linear in the colours: with the weights A_t of frame t, the sweeps minimise sum_t |A_t c - I_t|^2 + damping |c - c0|^2,
-weighted by solid angle, by conjugate gradients with a diagonal preconditioner. The damping keeps what the eye cannot
-see (hidden layers, backs of things) at the colour it was given.
+linear in the colours, I_t = A_t c. A sweep visits frames of the clip and adds to every splat the mean residual of the
+pixels it shows in: block-iterative SART (Andersen and Kak 1984; Jiang and Wang 2003). A splat's mean is taken over the
+mass it would have with its time window fully open, so that frames in which it only fades in or out correct it little;
+and what the eye hardly sees (hidden layers, backs of things) keeps the colour it was given.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,76 +19,52 @@ from holotime.quality import psnr
 from holotime.render import EquirectCamera, Footprints, prepare, rasterize
 from holotime.scene4d import Scene4D
 
-DAMPING = 0.15  # in pixels: a splat that covers less than this keeps most of its first colour
+DAMPING = 0.3  # in pixels: a splat that covers less than this keeps most of its first colour
+RELAXATION = (1.0, 0.6)  # share of the mean residual that is added, at the first and the last visit
+LEAST_VISITS = 8  # frames of a sweep at least: a short clip's frames are visited again
 F32 = NDArray[np.float32]
 
 
 def spread_frames(count: int, wanted: int) -> list[int]:
     """Up to ``wanted`` frame indices spread evenly over ``count`` frames."""
-    return sorted({int((i + 0.5) * count / wanted) for i in range(min(wanted, count))}) if count else []
+    return sorted({int((i + 0.5) * count / wanted) for i in range(min(wanted, count))})
 
 
-@dataclass(frozen=True)
-class _View:
-    footprints: Footprints
-    index: NDArray[np.int64]  # [M] splats seen in this frame
-    target: F32  # [H, W, 3] sRGB
+def visits(count: int, sweeps: int) -> list[int]:
+    """The frames that ``sweeps`` sweeps over ``count`` frames visit: together every frame, far apart in time."""
+    stride = max(1, sweeps)
+    out: list[int] = []
+    for sweep in range(sweeps):
+        frames = list(range(sweep % min(stride, count), count, stride))
+        while len(frames) < min(LEAST_VISITS, LEAST_VISITS * count):
+            frames += frames
+        # Every third first: neighbours in time correct the same splats and should not follow each other.
+        out += [f for start in range(3) for f in frames[start::3]]
+    return out
 
 
-def sweep_colors(
-    scene: Scene4D, clip: Clip, sweeps: int, frames: Sequence[int], *, progress: Progress = no_progress
-) -> None:
-    """Fit ``scene.colors`` in place to the given frames of the clip; ``sweeps`` conjugate-gradient steps."""
-    if not sweeps or not len(scene):
-        return
+def sweep_colors(scene: Scene4D, clip: Clip, sweeps: int, *, progress: Progress = no_progress) -> None:
+    """Fit ``scene.colors`` in place to the frames of the clip, as seen from the eye."""
     camera = EquirectCamera(clip.width, clip.height)
-    weight = (sphere.solid_angles(clip.height, clip.width) / sphere.solid_angles(clip.height, clip.width).max())[
-        ..., None
-    ]
-    weight = weight.astype(np.float32)
-    steps = len(frames) * (sweeps + 1)
-    done = 0
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        progress(done / steps, "fitting colours")
-
-    start = scene.colors.copy()
-    gradient = np.zeros_like(start)
-    mass = np.full((len(scene), 1), DAMPING, np.float32)
-    views = []
-    for t in frames:
-        time = float(clip.times[t])
-        view = _View(prepare(scene.at(time), camera), scene.visible(time), clip.frames[t].astype(np.float32) / 255)
-        picture = view.footprints.draw(start[view.index])
-        back, total = view.footprints.adjoint((view.target - picture.color) * weight)
-        gradient[view.index] += back
-        mass[view.index] += total[:, None]
-        views.append(view)
-        tick()
-
-    x = np.zeros_like(start)
-    z = gradient / mass
-    direction = z.copy()
-    rz = float((gradient * z).sum(dtype=np.float64))
-    for _ in range(sweeps):
-        image_norm = DAMPING * float((direction * direction).sum(dtype=np.float64))
-        product = DAMPING * direction
-        for view in views:
-            picture = view.footprints.draw(direction[view.index]).color * weight
-            product[view.index] += view.footprints.adjoint(picture)[0]
-            tick()
-        image_norm = float((direction * product).sum(dtype=np.float64))
-        if image_norm <= 0 or rz <= 0:
-            break
-        step = np.float32(rz / image_norm)
-        x += step * direction
-        gradient -= step * product
-        z = gradient / mass
-        rz, before = float((gradient * z).sum(dtype=np.float64)), rz
-        direction = z + np.float32(rz / before) * direction
-    scene.colors = np.clip(start + x, 0, 1)
+    angles = sphere.solid_angles(clip.height, clip.width)[..., None]
+    weight = (angles / angles.max()).astype(np.float32)
+    order = visits(len(clip), sweeps)
+    kept: dict[int, tuple[Footprints, NDArray[np.int64], F32]] = {}
+    for n, t in enumerate(order):
+        progress(n / len(order), "fitting colours")
+        if t not in kept:
+            time = float(clip.times[t])
+            index = scene.visible(time)
+            kept.clear()
+            kept[t] = prepare(scene.at(time), camera), index, scene.window(time)[index]
+        footprints, index, window = kept[t]
+        picture = footprints.draw(scene.colors[index])
+        target = clip.frames[t].astype(np.float32) / 255
+        back, mass = footprints.adjoint((target - picture.color) * weight)
+        first, last = RELAXATION
+        step = first + (last - first) * n / max(len(order) - 1, 1)
+        scene.colors[index] += np.float32(step) * back / (mass / window + DAMPING)[:, None]
+    np.clip(scene.colors, 0, 1, out=scene.colors)
 
 
 def eye_psnr(scene: Scene4D, clip: Clip, frames: Sequence[int] | None = None) -> float:

@@ -5,7 +5,8 @@ splats fade with exp(-(dt/s)^2). Keys alternate in two roles so that neighbours 
 
 * front keys (even) lie a little nearer and fade to about one half in the middle between two keys;
 * back keys (odd) lie a little farther and stay nearly opaque until the next front key covers them, and change over
-  to the next back key while hidden behind it.
+  to the next back key while hidden behind it. A back splat that no front splat will cover (a thing that moves over a
+  background at rest) gets the narrow window of a front key instead: it would leave a ghost.
 
 So brightness does not dip between keys, nothing depends on the order of two splats at one place, and behind all of
 them an always-there base shows the mean over time wherever motion has left a gap.
@@ -22,6 +23,7 @@ from holotime.render.jit import compiled, spread
 
 FRONT_WIDTH = 0.6  # window of a front key in units of the spacing of keys: one half at the middle
 BACK_WIDTH = 1.2  # window of a back key: 0.84 at the middle, one half when it is hidden at the next front key
+MOST_KEYS = 48  # intervals of the densest schedule
 F32 = NDArray[np.float32]
 
 
@@ -42,9 +44,9 @@ class Schedule:
         """Scene time of a key."""
         return self.frames[key] / (self.count if self.loop else self.count - 1)
 
-    def width(self, key: int) -> float:
-        """Window width s in scene time: opacity falls with exp(-(dt/s)^2)."""
-        return (FRONT_WIDTH if key % 2 == 0 else BACK_WIDTH) / self.intervals
+    def is_back(self, key: int) -> bool:
+        """Has the key the role that lies behind?"""
+        return key % 2 == 1
 
     def shares(self) -> F32:
         """[K + 1, T] by how much each key makes up each frame (linear between neighbours; columns sum to 1)."""
@@ -60,12 +62,12 @@ def schedules(count: int, loop: bool) -> list[Schedule]:
     """Temporal densities to choose from, sparse to dense; none for a single frame."""
     span = count if loop else count - 1
     out: list[Schedule] = []
-    for k in (1, 2, 3, 4, 6, 8, 12, 16, 24):
-        if k <= span and (k == 1 or count > 1):
+    for k in sorted({1, 2, 3, 4, 6, 8, 12, 16, 24, span}):
+        if 0 < k <= min(span, MOST_KEYS):
             frames = tuple(round(j * span / k) for j in range(k + 1))
             if len(set(frames)) == k + 1:
                 out.append(Schedule(frames, count, loop))
-    return out if count > 1 else []
+    return out
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def _look(image, x, y):
 
 
 @compiled()
-def _track(start, stop, x, y, key, reach, loop, forward, backward, inverse, frames, step_time, factor, out):
+def _track(start, stop, x, y, key, reach, loop, forward, backward, inverse, frames, step_time, out):
     """Follow the points [start, stop) through the flow and fit a straight path: out [N, 3] metres per unit time.
 
     Frames key - reach .. key + reach are used (clipped to the clip, or to one round of the loop), near ones more. A
@@ -193,7 +195,7 @@ def _track(start, stop, x, y, key, reach, loop, forward, backward, inverse, fram
                 top2 += weight * dt * (np.sin(phi) * d - oz)
                 below += weight * dt * dt
         if below > 0 and moved < still:
-            out[n, 0], out[n, 1], out[n, 2] = factor * top0 / below, factor * top1 / below, factor * top2 / below
+            out[n, 0], out[n, 1], out[n, 2] = top0 / below, top1 / below, top2 / below
 
 
 def velocities(x: F32, y: F32, schedule: Schedule, key: int, clip: HalfClip, inverse: NDArray[np.float32]) -> F32:
@@ -204,6 +206,6 @@ def velocities(x: F32, y: F32, schedule: Schedule, key: int, clip: HalfClip, inv
     out = np.zeros((len(x), 3), np.float32)
     gap = max(1, round((schedule.frames[-1] - schedule.frames[0]) / schedule.intervals))
     step = 1 / (schedule.count if schedule.loop else schedule.count - 1)
-    maps = (clip.forward, clip.backward, inverse, clip.frames, step, 1.0, out)
+    maps = (clip.forward, clip.backward, inverse, clip.frames, step, out)
     spread(_track, len(x), x, y, schedule.frames[key], gap, schedule.loop, *maps, chunk=4096)
     return out
