@@ -12,5 +12,6 @@ def require(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise BackendUnavailable(
-            f"The holotime animator needs the package {name} ({error}). Install it with: pip install 'holotime[diffusion]'"
+            f"The holotime animator needs the package {name} ({error}). "
+            "Install it with: pip install 'holotime[diffusion]'"
         ) from error

@@ -4,8 +4,8 @@ Inside the network the panorama is a little wider than a full turn: its last 1/1
 the latent and in every feature map. Convolutions pad each side with the columns that lie *beyond the overlap* on the
 other side, so they see an endless picture; after each denoising step the two copies of the overlap are cross-faded.
 
-``Wrap.FLOOR`` is the published recipe: whole columns only, W // 16 of them. ``Wrap.EXACT`` takes W / 16 and interpolates
-between two columns where that is not whole (the guidance stage's deepest level is 8 columns wide).
+``Wrap.FLOOR`` is the published recipe: whole columns only, W // 16 of them. ``Wrap.EXACT`` takes W / 16 and
+interpolates between two columns where that is not whole (the guidance stage's deepest level is 8 columns wide).
 """
 
 import math

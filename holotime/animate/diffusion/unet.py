@@ -112,25 +112,23 @@ class UNet(nn.Module):
         emb = F.silu(self.embed(timesteps, fs))
         context = self.frame_contexts(context.to(dtype), t, frame_context)
         h = x.to(dtype).permute(2, 0, 3, 4, 1).reshape(t * b, height, width, -1).permute(0, 3, 1, 2)
-        shallow = deep is not None and deep.hidden is not None
+        stored = deep.hidden if deep is not None else None
         depth = deep.depth if deep is not None else 0
 
         skips = []
-        blocks = self.input_blocks[:depth] if shallow else self.input_blocks
+        blocks = self.input_blocks[:depth] if stored is not None else self.input_blocks
         for i, block in enumerate(blocks):
             h = self.run(block, h, emb, context, b)
             if i == 0:
                 h = self.init_attn[0](h, b)
             skips.append(h)
         outputs = list(self.output_blocks)
-        if shallow:
-            assert deep is not None and deep.hidden is not None
-            h = deep.hidden
-            outputs = outputs[-depth:]
+        if stored is not None:
+            h, outputs = stored, outputs[-depth:]
         else:
             h = self.run(self.middle_block, h, emb, context, b)
         for i, block in enumerate(outputs):
-            if deep is not None and not shallow and i == len(outputs) - depth:
+            if deep is not None and stored is None and i == len(outputs) - depth:
                 deep.hidden = h
             h = torch.cat([h.permute(0, 2, 3, 1), skips.pop().permute(0, 2, 3, 1)], dim=-1).permute(0, 3, 1, 2)
             h = self.run(block, h, emb, context, b)

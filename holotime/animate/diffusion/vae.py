@@ -1,4 +1,4 @@
-"""The image autoencoder: diffusers' AutoencoderKL with the checkpoint's key names mapped, and panoramic convolutions."""
+"""The image autoencoder: diffusers' AutoencoderKL, the checkpoint's names mapped to it, panoramic convolutions."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def diffusers_key(key: str, levels: int) -> str:
 
 
 def map_vae_state(state: dict[str, Tensor], levels: int) -> dict[str, Tensor]:
-    """The checkpoint's autoencoder tensors under diffusers' names; 1x1 convolutions of the attention become matrices."""
+    """The checkpoint's autoencoder tensors under diffusers' names; 1x1 convolutions of attention become matrices."""
     out = {}
     for key, tensor in state.items():
         name = diffusers_key(key, levels)
