@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holotime import __version__, quality, report_pictures
-from holotime.animate import ANIMATORS, Animated, FlowConfig, animate
+from holotime.animate import Animated
+from holotime.animate.flow import FlowConfig
+from holotime.animate.registry import ANIMATORS, animator
 from holotime.cache import StageCache, digest_file, digest_of
 from holotime.clip import Clip, read_image_with_alpha, write_clip
 from holotime.config import setting
@@ -148,7 +150,7 @@ def generate(
     animated: Animated = stages.run(
         "animate",
         clip_key,
-        lambda report: animate(panorama.image, still, motion, hint=hint_image, progress=report),
+        lambda report: animator(config.animator)(panorama.image, still, motion, hint=hint_image, progress=report),
         _save_animated,
         _load_animated,
     )
@@ -168,7 +170,7 @@ def generate(
     backends = {
         "panorama": "image",
         "perceive": still.backend,
-        "animate": config.animator,
+        "animate": animated.backend,
         "track": perception.backend,
         "reconstruct": "lift",
         "render": "cpu",
@@ -273,17 +275,14 @@ def _load_arrays(folder: Path, cls: type[T]) -> T:
 
 def _save_animated(result: Animated, folder: Path) -> None:
     clip = result.clip
+    arrays = {"motion": result.motion, "moving": result.moving, "notes": np.array(result.notes, dtype=np.str_)}
     np.savez(
-        folder / "animated.npz",
-        frames=clip.frames,
-        fps=clip.fps,
-        loop=clip.loop,
-        moving=result.moving,
-        notes=np.array(result.notes, dtype=np.str_),
+        folder / "animated.npz", frames=clip.frames, fps=clip.fps, loop=clip.loop, backend=result.backend, **arrays
     )
 
 
 def _load_animated(folder: Path) -> Animated:
     with np.load(folder / "animated.npz", allow_pickle=False) as file:
         clip = Clip(file["frames"], float(file["fps"]), bool(file["loop"]))
-        return Animated(clip=clip, moving=file["moving"], notes=[str(n) for n in file["notes"]])
+        notes = [str(note) for note in file["notes"]]
+        return Animated(clip, file["motion"], file["moving"], notes, str(file["backend"]))

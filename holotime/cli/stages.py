@@ -47,15 +47,14 @@ def animate(
 ) -> None:
     """Make a panorama move: a looping panoramic clip."""
     from holotime import quality
-    from holotime.animate import ANIMATORS, FlowConfig
-    from holotime.animate import animate as make
+    from holotime.animate.flow import FlowConfig
+    from holotime.animate.registry import animator as find_animator
     from holotime.clip import read_image_with_alpha, write_clip
     from holotime.panorama import load_panorama
     from holotime.perceive import perceive_image
 
     output_path(output, (".mp4",))
-    if animator not in ANIMATORS:
-        raise InputError(f"Unknown animator '{animator}'. Take one of {', '.join(ANIMATORS)}.")
+    make = find_animator(animator)
     loaded = load_panorama(panorama, width, fit)  # type: ignore[arg-type]
     hints = read_image_with_alpha(hint) if hint else None
     config = FlowConfig(frames=frames, fps=fps, strength=strength, direction=direction, seed=seed, prompt=prompt)
@@ -106,7 +105,8 @@ def reconstruct(
     from dataclasses import replace
 
     from holotime.clip import read_clip
-    from holotime.perceive import perceive_clip, read_distance
+    from holotime.perceive import perceive_clip
+    from holotime.perceive.given import read_distance
     from holotime.reconstruct import LiftConfig, eye_psnr, lift
 
     output_path(output, (".safetensors",))

@@ -11,7 +11,7 @@ from holotime.errors import InputError
 
 
 def read_distance(path: Path, clip: Clip) -> NDArray[np.float32]:
-    """[T, H, W] at the clip's size (nearest pixel, so that no edge floats in mid-air). InputError says what is wrong."""
+    """[T, H, W] at the clip's size; by the nearest pixel, so that no edge floats in mid-air."""
     try:
         with np.load(path, allow_pickle=False) as file:
             distance = np.asarray(file["distance"], np.float32)

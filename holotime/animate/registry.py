@@ -1,0 +1,17 @@
+"""Animators by name. Their modules are imported only when they are asked for."""
+
+from importlib import import_module
+from typing import cast
+
+from holotime.animate import Animator
+from holotime.errors import InputError
+
+_MODULES = {"flow": "holotime.animate.flow"}
+ANIMATORS = tuple(_MODULES)
+
+
+def animator(name: str) -> Animator:
+    """The animator called ``name``; InputError lists the known ones."""
+    if name not in _MODULES:
+        raise InputError(f"Unknown animator '{name}'. Take one of {', '.join(ANIMATORS)}.")
+    return cast(Animator, import_module(_MODULES[name]).animate)
