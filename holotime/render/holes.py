@@ -32,11 +32,11 @@ def _halve(image: NDArray, wrap: bool) -> NDArray:
     return 0.25 * (image[0::2, 0::2] + image[1::2, 0::2] + image[0::2, 1::2] + image[1::2, 1::2])
 
 
-def _double(image: NDArray, height: int, width: int, wrap: bool) -> NDArray:
+def _double(image: NDArray, size: tuple[int, int], wrap: bool) -> NDArray:
     """Bilinear inverse of :func:`_halve`: [H, W, C] from the picture half its size."""
     image = _margin(image, 1, 1, 1, wrap)
     big = cv2.resize(image, (2 * image.shape[1], 2 * image.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return big[2 : 2 + height, 2 : 2 + width]
+    return big[2 : 2 + size[0], 2 : 2 + size[1]]
 
 
 def fill_holes(picture: Picture, *, wrap: bool = True) -> NDArray[np.float32]:
@@ -49,7 +49,7 @@ def fill_holes(picture: Picture, *, wrap: bool = True) -> NDArray[np.float32]:
     wrap and whose rows continue across the poles. A picture of nothing stays black.
     """
     alpha = picture.alpha[..., None]
-    straight = picture.color / np.maximum(alpha, 1e-6)
+    straight = (picture.color / np.maximum(alpha, 1e-6)).astype(np.float32, copy=False)
     trust = np.minimum(alpha / TRUSTED, 1)
     if trust.min() == 1:
         return straight
@@ -59,8 +59,8 @@ def fill_holes(picture: Picture, *, wrap: bool = True) -> NDArray[np.float32]:
         levels.append(_halve(levels[-1], wrap))
     mixed = levels[-1]
     for level in levels[-2:0:-1]:
-        mixed = level + COARSER * _double(mixed, *level.shape[:2], wrap)
+        mixed = level + COARSER * _double(mixed, level.shape[:2], wrap)
     if len(levels) > 1:
-        mixed = _double(mixed, *alpha.shape[:2], wrap)
+        mixed = _double(mixed, alpha.shape[:2], wrap)
     around = mixed[..., :3] / np.maximum(mixed[..., 3:], 1e-20)
     return picture.color + (1 - alpha) * (trust * straight + (1 - trust) * around)

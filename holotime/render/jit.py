@@ -35,7 +35,7 @@ def compiled(**options: Any) -> Callable[[Callable], Callable]:
 
 def threads() -> int:
     """How many threads a kernel uses: the cores this process may use, or fewer with NUMBA_NUM_THREADS."""
-    return numba.config.NUMBA_NUM_THREADS
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]  # numba sets it at run time
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ offsets move too.
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -112,10 +113,10 @@ def _tag_track(trak: bytes, stereo: Stereo) -> bytes:
     return join([*boxes, v1_box(stereo)])
 
 
-def _moved(table: list[tuple[bytes, bytes]], by: int, behind: int) -> list[tuple[bytes, bytes]]:
-    """A sample table whose chunk offsets beyond byte ``behind`` grow by ``by`` (64 bit where they must be)."""
+def _move_table(table: bytes, by: int, behind: int) -> bytes:
+    """An ``stbl`` payload whose chunk offsets beyond byte ``behind`` grow by ``by`` (64 bit where they must be)."""
     boxes = []
-    for kind, body in table:
+    for kind, body in split(table):
         if kind in (b"stco", b"co64"):
             (count,) = struct.unpack_from(">I", body, 4)
             old = struct.unpack_from(f">{count}{'I' if kind == b'stco' else 'Q'}", body, 8)
@@ -124,7 +125,7 @@ def _moved(table: list[tuple[bytes, bytes]], by: int, behind: int) -> list[tuple
             kind = b"co64" if wide else b"stco"
             body = body[:8] + struct.pack(f">{count}{'Q' if wide else 'I'}", *new)
         boxes.append((kind, body))
-    return boxes
+    return join(boxes)
 
 
 def _top_level(file: BinaryIO, length: int) -> list[tuple[bytes, int, int, int]]:
@@ -169,7 +170,7 @@ def add_spherical(path: Path | str, *, stereo: Stereo, output: Path | str | None
         raise InputError(f"Unknown stereo layout {stereo!r}. Use one of: {', '.join(STEREO_MODES)}.")
     if not path.is_file():
         raise InputError(f"{path} does not exist. Give an MP4.")
-    partial = output.with_name(f".{output.name}.part")
+    temporary = output.with_name(f".{output.name}.part")
     try:
         with path.open("rb") as source:
             boxes = _top_level(source, path.stat().st_size)
@@ -186,16 +187,15 @@ def add_spherical(path: Path | str, *, stereo: Stereo, output: Path | str | None
             final = tagged
             for _ in range(3):  # a table that turns 64 bit grows once more
                 by = 8 + len(final) - (end - start)
-                final = _inside(
-                    tagged, [b"trak", b"mdia", b"minf", b"stbl"], lambda p, by=by: join(_moved(split(p), by, end))
-                )
-            with partial.open("wb") as target:
+                move = partial(_move_table, by=by, behind=end)
+                final = _inside(tagged, [b"trak", b"mdia", b"minf", b"stbl"], move)
+            with temporary.open("wb") as target:
                 _copy(source, target, 0, start)
                 target.write(box(b"moov", final))
                 _copy(source, target, end, path.stat().st_size)
-        partial.replace(output)
+        temporary.replace(output)
     except (ValueError, KeyError, struct.error) as error:
         raise InputError(f"{path} is not an MP4 that can be tagged as spherical ({error}).") from error
     finally:
-        partial.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return output

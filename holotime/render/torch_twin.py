@@ -128,9 +128,12 @@ def rasterize(
     pose = torch.tensor(np.asarray(camera.pose), dtype=dtype)
     rotation = pose[:3, :3].T
     points = (splats.means - pose[:3, 3]) @ rotation.T
-    forms = equirect_forms if isinstance(camera, EquirectCamera) else perspective_forms
-    a, b, u, depth, visible = forms(splats, points, rotation, camera, low_pass)  # type: ignore[operator]
-    far = depth if isinstance(camera, EquirectCamera) else torch.linalg.norm(points, dim=-1)
+    if isinstance(camera, EquirectCamera):
+        a, b, u, depth, visible = equirect_forms(splats, points, rotation, camera, low_pass)
+        far = depth
+    else:
+        a, b, u, depth, visible = perspective_forms(splats, points, rotation, camera, low_pass)
+        far = torch.linalg.norm(points, dim=-1)
     order = torch.argsort(depth.detach(), stable=True)
     order = order[visible[order]]
 
