@@ -291,7 +291,7 @@ def project(
     then goes on at the left.
     """
     n = len(gaussians)
-    footprints, boxes = np.empty((n, FOOTPRINT), np.float32), np.empty((n, 4), np.int32)
+    footprints, boxes = np.zeros((n, FOOTPRINT), np.float32), np.zeros((n, 4), np.int32)
     depths = np.empty(n, np.float32)
     pose = np.asarray(camera.pose, np.float64)
     shape = [np.ascontiguousarray(a, np.float32) for a in (gaussians.means, gaussians.quats, gaussians.scales)]

@@ -77,15 +77,15 @@ def _blend(
                     r0, r1 = rows[y, 0], rows[y, 1]
                     apart, bpart, upart = ay * r1, by * r1, uy * r1
                     for x in range(x0, x1):
+                        t = trans[y, x]
+                        if t < closed:
+                            continue
                         c0, c1 = r0 * columns[x, 0], r0 * columns[x, 1]
                         u = ux * c0 + uz * c1 + upart
                         a = ax * c0 + az * c1 + apart
                         b = bx * c0 + bz * c1 + bpart
                         q = a * a + b * b
                         if u <= zero or q > reach * u * u:
-                            continue
-                        t = trans[y, x]
-                        if t < closed:
                             continue
                         alpha = min(most, opacity * math.exp(half * q / (u * u)))
                         w = alpha * t
