@@ -48,7 +48,7 @@ class BuildError(Exception):
 class Built:
     """What a build gives."""
 
-    path: Path
+    zip: Path
     sha256: str
     size: int  # bytes
     platforms: tuple[str, ...]
@@ -208,9 +208,9 @@ def main() -> int:
         return 1
     for item in built:
         if arguments.json:
-            print(json.dumps(vars(item) | {"path": str(item.path)}))
+            print(json.dumps(vars(item) | {"zip": str(item.zip)}))
         else:
-            print(f"{item.path}  {item.size / 1e6:.1f} MB  {', '.join(item.platforms)}\n  {item.validated}")
+            print(f"{item.zip}  {item.size / 1e6:.1f} MB  {', '.join(item.platforms)}\n  {item.validated}")
     return 0
 
 

@@ -8,6 +8,9 @@ from math import radians
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
+# Since 4.5 Blender warns when a path that begins with // is put into a property that does not say it may.
+RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"}
+
 
 def _camera_items(self, context):
     from .cameras.presets import enum_items
@@ -40,7 +43,10 @@ class HoloTimeSceneSettings(bpy.types.PropertyGroup):
     """Settings of the next job, camera and video of a scene."""
 
     panorama: StringProperty(
-        name="Panorama", description="Equirectangular image (2:1) that becomes the world", subtype="FILE_PATH"
+        name="Panorama",
+        description="Equirectangular image (2:1) that becomes the world",
+        subtype="FILE_PATH",
+        options=RELATIVE,
     )
     prompt: StringProperty(name="Prompt", description="What the panorama shows; steers which parts move")
     fit: EnumProperty(
@@ -119,6 +125,7 @@ class HoloTimeSceneSettings(bpy.types.PropertyGroup):
         name="Output",
         description="Video file to write; empty: beside the other results",
         subtype="FILE_PATH",
+        options=RELATIVE,
     )
 
     def load_camera_parameters(self) -> None:
@@ -137,7 +144,7 @@ class HoloTimeObjectSettings(bpy.types.PropertyGroup):
     """What an object was imported from."""
 
     is_scene: BoolProperty(name="HoloTime Scene", description="This object plays a HoloTime scene")
-    source: StringProperty(name="Source", description="The scene file", subtype="FILE_PATH")
+    source: StringProperty(name="Source", description="The scene file", subtype="FILE_PATH", options=RELATIVE)
     duration: FloatProperty(name="Duration", description="Length of the clip in seconds")
     fps: FloatProperty(name="Frame Rate", description="Frames of the clip per second")
     loop: BoolProperty(name="Loop", description="The clip repeats without a jump")

@@ -13,14 +13,14 @@ import bpy
 
 from . import client, storage
 
-SCENE, CLIP, REPORT = "scene.safetensors", "clip.mp4", "report.json"
+SCENE, CLIP = "scene.safetensors", "clip.mp4"
 last_import = ""  # name of the object that was imported last
 last_error = ""  # why the last import failed; empty when it did not
 last_video = ""  # path of the video that was fetched last
 
 
 class Import:
-    """Fetch a ``generate`` job's scene and clip and put them into the scene of that name."""
+    """Fetch a ``generate`` job's files and put its scene and clip into the scene of that name."""
 
     def __init__(self, scene_name: str, folder: str | Path = "") -> None:
         self._scene_name, self._folder = scene_name, folder
@@ -31,7 +31,7 @@ class Import:
         last_error = last_import = ""
         folder = Path(self._folder) if self._folder else storage.results_folder(job.id)
         folder.mkdir(parents=True, exist_ok=True)
-        fetch_all(job, [SCENE, CLIP], folder, self._arrived)
+        fetch_all(job, list(job.results), folder, self._arrived)
 
     def _arrived(self, paths: dict[str, Path], problem: str) -> None:
         global last_error, last_import

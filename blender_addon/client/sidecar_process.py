@@ -100,4 +100,4 @@ def start(python: str | Path, root: str | Path) -> SidecarProcess:
 
 def _connection_of(ready: Any) -> str:
     """The connection file named by the server's ready line."""
-    return str(ready.get("connection", "")) if isinstance(ready, dict) else ""
+    return str(ready.get("connection_file", "")) if isinstance(ready, dict) else ""

@@ -8,6 +8,7 @@ import bpy
 from bpy.props import StringProperty
 
 from .. import client, results
+from ..properties import RELATIVE
 
 
 def generate_params(settings) -> dict:
@@ -92,7 +93,7 @@ class HOLOTIME_OT_import_result(bpy.types.Operator):
         name="Folder",
         description="Where the files go; empty: beside the .blend, or the extension's folder while it is not saved",
         subtype="DIR_PATH",
-        options={"SKIP_SAVE"},
+        options={"SKIP_SAVE", *RELATIVE},
     )
 
     @classmethod

@@ -5,6 +5,8 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
+from ..properties import RELATIVE
+
 
 class HOLOTIME_OT_import_scene(bpy.types.Operator):
     """Import a HoloTime scene file as an object that moves by itself"""
@@ -13,7 +15,9 @@ class HOLOTIME_OT_import_scene(bpy.types.Operator):
     bl_label = "Import Scene"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(name="File", description="A scene .safetensors file", subtype="FILE_PATH")
+    filepath: StringProperty(
+        name="File", description="A scene .safetensors file", subtype="FILE_PATH", options=RELATIVE
+    )
     filter_glob: StringProperty(default="*.safetensors", options={"HIDDEN"})
     prepare: BoolProperty(
         name="Set Up Rendering",
@@ -54,7 +58,7 @@ class HOLOTIME_OT_set_world_clip(bpy.types.Operator):
         name="File",
         description="A panoramic video or image; empty: clip.mp4 beside the scene's file",
         subtype="FILE_PATH",
-        options={"SKIP_SAVE"},
+        options={"SKIP_SAVE", *RELATIVE},
     )
     filter_glob: StringProperty(default="*.mp4;*.mov;*.mkv;*.webm;*.png;*.jpg;*.jpeg;*.exr;*.hdr", options={"HIDDEN"})
 

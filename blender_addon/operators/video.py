@@ -7,6 +7,7 @@ import bpy
 from bpy.props import StringProperty
 
 from .. import client, results
+from ..properties import RELATIVE
 
 
 class HOLOTIME_OT_render_vr(bpy.types.Operator):
@@ -20,7 +21,7 @@ class HOLOTIME_OT_render_vr(bpy.types.Operator):
         name="Output",
         description="Video file to write; empty: the scene's setting, or beside the other results",
         subtype="FILE_PATH",
-        options={"SKIP_SAVE"},
+        options={"SKIP_SAVE", *RELATIVE},
     )
 
     @classmethod

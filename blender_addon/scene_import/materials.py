@@ -46,7 +46,7 @@ def _shadeless(name: str, make_alpha) -> bpy.types.Material:
         material.cycles.emission_sampling = "NONE"
     material.node_tree.nodes.clear()
     g = Graph(material.node_tree)
-    emission = g.add("ShaderNodeEmission", {"Color": _attribute(g, "color", "Color")}).outputs[0]
+    emission = g.add("ShaderNodeEmission", {"Color": _attribute(g, "splat_color", "Color")}).outputs[0]
     clear = g.add("ShaderNodeBsdfTransparent").outputs[0]
     mixed = g.add("ShaderNodeMixShader", {0: make_alpha(g), 1: clear, 2: emission}).outputs[0]
     g.add("ShaderNodeOutputMaterial", {"Surface": mixed})

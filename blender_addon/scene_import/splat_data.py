@@ -30,9 +30,9 @@ def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
 def point_attributes(scene: SceneFile) -> list[Attribute]:
     """Everything that the node group needs of each splat, positions first.
 
-    position, motion1..3 in metres and metres per unit t, t_center, t_log_scale, opacity in [0, 1], color linear RGBA,
-    scale (standard deviations, metres), radius (metres, of a disc as large as the splat's two longest axes), rotation
-    (unit wxyz) and omega (its rate, on the same footing as the unit quaternion).
+    position, motion1..3 in metres and metres per unit t, t_center, t_log_scale, opacity in [0, 1], splat_color linear
+    RGBA, scale (standard deviations, metres), radius (metres, of a disc as large as the splat's two longest axes),
+    rotation (unit wxyz) and omega (its rate, on the same footing as the unit quaternion).
     """
     t = scene.tensors
     norm = np.linalg.norm(t["quats"], axis=-1, keepdims=True)
@@ -45,13 +45,14 @@ def point_attributes(scene: SceneFile) -> list[Attribute]:
     color[:, :3] = srgb_to_linear(t["colors"])
     with np.errstate(over="ignore"):  # exp of a very negative logit's opposite is inf, and 1 / inf is the 0 wanted
         opacity = 1.0 / (1.0 + np.exp(-t["opacity_logits"]))
+    # Not called "color": Cycles 5.0 shows a point attribute of that name as black on realized instances.
     return [
         Attribute("position", "FLOAT_VECTOR", "vector", _flat(t["means"])),
         *(Attribute(f"motion{k + 1}", "FLOAT_VECTOR", "vector", _flat(t["motion"][:, k])) for k in range(3)),
         Attribute("t_center", "FLOAT", "value", _flat(t["t_centers"])),
         Attribute("t_log_scale", "FLOAT", "value", _flat(t["t_log_scales"])),
         Attribute("opacity", "FLOAT", "value", _flat(opacity)),
-        Attribute("color", "FLOAT_COLOR", "color", _flat(color)),
+        Attribute("splat_color", "FLOAT_COLOR", "color", _flat(color)),
         Attribute("scale", "FLOAT_VECTOR", "vector", _flat(scale)),
         Attribute("radius", "FLOAT", "value", _flat(np.sqrt(middle * largest))),
         Attribute("rotation", "QUATERNION", "value", _flat(rotation)),

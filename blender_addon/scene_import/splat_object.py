@@ -44,8 +44,9 @@ def input_id(modifier: bpy.types.NodesModifier, name: str) -> str:
 
 
 def set_input(modifier: bpy.types.NodesModifier, name: str, value: float | bool) -> None:
-    """Set a group input on a modifier."""
+    """Set a group input on a modifier, and have its object evaluated anew."""
     modifier[input_id(modifier, name)] = value
+    modifier.id_data.update_tag()
 
 
 def get_input(modifier: bpy.types.NodesModifier, name: str) -> float | bool:

@@ -12,6 +12,7 @@ import bpy
 from .graph import Graph
 
 WORLD = "HoloTime World"
+LIGHT_MAP = 256  # pixels of the map that Cycles samples the world's light by
 
 
 def set_world_clip(
@@ -40,6 +41,9 @@ def set_world_clip(
         user.use_auto_refresh = True
         user.frame_duration, user.frame_start, user.use_cyclic = 1, 1, True
         _drive_frame(tree, texture, scene, fps, frames, loop, offset)
+    if hasattr(world, "cycles"):
+        # Only objects beside the splats are lit by it; the map made anew for each frame would cost a second otherwise.
+        world.cycles.sampling_method, world.cycles.sample_map_resolution = "MANUAL", LIGHT_MAP
     scene.world = world
     return world
 

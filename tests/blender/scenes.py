@@ -98,7 +98,7 @@ def formula(tensors: dict[str, np.ndarray], t: float) -> tuple[np.ndarray, np.nd
     return position, window / (1 + np.exp(-tensors["opacity_logits"]))
 
 
-def test_picture(height: int = 64) -> np.ndarray:
+def ramps(height: int = 64) -> np.ndarray:
     """An equirect [H, 2H, 3] in [0, 1] that differs everywhere: smooth ramps in all three directions of the world."""
     phi = np.pi * (0.5 - (np.arange(height) + 0.5) / height)[:, None]
     lam = 2 * np.pi * ((np.arange(2 * height) + 0.5) / (2 * height) - 0.5)[None]

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.bpy
 
 def evaluated_points(obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
     """(positions [N, 3], alphas [N]) of the point cloud that the node group makes now."""
-    cloud = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry_set().pointcloud
+    geometry = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
+    cloud = geometry.pointcloud  # lives as long as the geometry set
     if cloud is None:
         return np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
     count = len(cloud.points)
@@ -121,13 +122,11 @@ def test_speed_offset_and_density(holotime, tmp_path):
     modifier = scene_modifier(obj)
     set_input(modifier, "Speed", -2.0)
     set_input(modifier, "Offset", 0.5)
-    obj.update_tag()
     bpy.context.scene.frame_set(12)  # one second: -2 * (1 - 0.5) / 2 = -0.5, which is 0.5 in a loop
     position, alpha = scenes.formula(tensors, 0.5)
     got = evaluated_points(obj)[0]
     np.testing.assert_allclose(got, position[alpha >= 1 / 255], atol=2e-4)
     set_input(modifier, "Viewport Density", 0.25)
-    obj.update_tag()
     bpy.context.view_layer.update()
     assert 0.2 < len(evaluated_points(obj)[0]) / len(got) < 0.3
 
@@ -152,7 +151,6 @@ def test_sheets_face_the_camera_and_have_the_splats_size(holotime, tmp_path):
     camera.animation_data_clear()
     camera.location = (0.3, -0.2, 0.1)
     set_input(scene_modifier(obj), "Splats in Viewport", True)
-    obj.update_tag()
     bpy.context.view_layer.update()
     mesh = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh()
     corners = np.array([v.co for v in mesh.vertices])
@@ -166,18 +164,18 @@ def test_sheets_face_the_camera_and_have_the_splats_size(holotime, tmp_path):
 def test_the_splats_alone_show_the_panorama(holotime, tmp_path, splats):
     from bl_ext.user_default.holotime.scene_import.splat_object import scene_modifier, set_input
 
-    picture = scenes.test_picture()
+    picture = scenes.ramps()
     path = scenes.write_scene(tmp_path / "s.safetensors", scenes.panorama_scene(picture))
     bpy.ops.holotime.import_scene(filepath=str(path))
     set_input(scene_modifier(bpy.context.object), "Splats in Render", splats)
     black_world()
     shown = render_equirect(128, tmp_path / "eye.png")
-    assert scenes.psnr(shown, picture) > 30
-    assert scenes.psnr(np.roll(shown, 3, 1), picture) < 25  # the check can see an angle of three pixels
+    assert scenes.psnr(shown, picture) > 34
+    assert scenes.psnr(np.roll(shown, 3, 1), picture) < 30  # the check can see an angle of three pixels
 
 
 def test_the_world_coincides_with_the_panorama(holotime, tmp_path):
-    picture = scenes.test_picture()
+    picture = scenes.ramps()
     path = write_png(tmp_path / "panorama.png", picture)
     assert bpy.ops.holotime.set_world_clip(filepath=str(path)) == {"FINISHED"}
     bpy.context.scene.render.engine = "CYCLES"
@@ -200,7 +198,7 @@ def test_the_world_clip_shows_the_frame_of_the_time(holotime, tmp_path):
     assert bpy.path.abspath(scene.world.node_tree.nodes["Clip"].image.filepath) == str(clip)
     bpy.data.objects.remove(bpy.context.object)
     shown = []
-    for frame in (1, 4, 15, 17, 21):  # clip frames 0, 1.5, 7, 8 = 0 and 10 = 2
+    for frame in (1, 5, 15, 17, 21):  # clip frames 0, 2, 7, 8 = 0 and 10 = 2
         scene.frame_set(frame)
         shown.append(render_equirect(16, tmp_path / "eye.png").mean())
     want = [(20 + 25 * i) / 255 for i in (0, 2, 7, 0, 2)]
@@ -254,7 +252,8 @@ obj = next(o for o in bpy.context.scene.objects if o.type == "MESH")
 out = {{}}
 for frame in (1, 12):
     bpy.context.scene.frame_set(frame)
-    cloud = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry_set().pointcloud
+    geometry = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
+    cloud = geometry.pointcloud
     out[frame] = [list(p.co) for p in cloud.points][:20]
 print("RESULT" + json.dumps(out))
 """
