@@ -64,9 +64,9 @@ def distance_map(distance: NDArray[np.float32]) -> NDArray[np.uint8]:
 def class_map(classes: NDArray[np.float32]) -> NDArray[np.uint8]:
     """[H, W, 7] probabilities as colours."""
     image = np.clip(classes @ CLASS_COLORS.astype(np.float32), 0, 255).astype(np.uint8)
-    for i, (name, color) in enumerate(zip(CLASSES, CLASS_COLORS.tolist(), strict=True)):
-        cv2.putText(image, name, (8 + 90 * i, image.shape[0] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3)
-        cv2.putText(image, name, (8 + 90 * i, image.shape[0] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, 1)
+    x = 8
+    for name, color in zip(CLASSES, CLASS_COLORS.tolist(), strict=True):
+        x += _text(image, name, (x, image.shape[0] - 10), color) + 12
     return image
 
 
@@ -83,6 +83,14 @@ def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8], names: tuple
 
 def _label(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     image = np.ascontiguousarray(image)
-    cv2.putText(image, text, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(image, text, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    _text(image, text, (8, 18), (255, 255, 255))
     return image
+
+
+def _text(image: NDArray[np.uint8], text: str, at: tuple[int, int], color: tuple | list) -> int:
+    """Write on a dark plate with ``at`` the left end of the base line; the width in pixels."""
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    x, y = at
+    cv2.rectangle(image, (x - 4, y - height - 4), (x + width + 4, y + below), (24, 26, 30), cv2.FILLED)
+    cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, 1, cv2.LINE_AA)
+    return width

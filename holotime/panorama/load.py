@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from holotime import sphere
 from holotime.clip import read_image
 from holotime.errors import InputError
+from holotime.panorama.seam import heal_seam
 
 Fit = Literal["refuse", "pad", "stretch"]
 FITS: tuple[str, ...] = get_args(Fit)
 ASPECT_TOLERANCE = 0.01  # a picture this close to 2:1 is stretched without a word
 MAX_WIDTH = 8192  # pixels; wider working sizes are refused
+VISIBLE_SEAM = 1.2  # seam ratio from which a blend is worth telling
 MIN_WIDTH = 64  # pixels; smaller pictures hold nothing to animate
 
 
@@ -59,7 +61,10 @@ def load_panorama(path: Path | str, width: int = 1024, fit: Fit = "refuse") -> P
         notes.append(f"downscaled from {width_in} x {height_in} to {width} x {width // 2}")
     if image.shape[:2] != (width // 2, width):
         image = sphere.resize(image, width // 2, width)
-    return Panorama(np.ascontiguousarray(image), notes)
+    image, ratio = heal_seam(np.ascontiguousarray(image))
+    if ratio > VISIBLE_SEAM:
+        notes.append(f"left and right edges did not meet (seam ratio {ratio:.2f}); blended")
+    return Panorama(image, notes)
 
 
 def _pad_to_sphere(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
