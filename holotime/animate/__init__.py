@@ -19,7 +19,6 @@ class Animated:
     """A clip and how it was made."""
 
     clip: Clip
-    motion: NDArray[np.float32]  # [H, W] largest displacement over the clip in radians; 0 where only light changes
     moving: NDArray[np.bool_]  # [H, W] False where every frame equals the panorama bit for bit
     notes: list[str] = field(default_factory=list)  # what was found and decided, one sentence each, for the report
     backend: str = "flow"

@@ -11,13 +11,18 @@ from holotime.animate.motion import Harmonics, add_harmonic, whole
 def flicker(
     matter: Matter, wind: float, strength: float, duration: float, frames: int, rng: np.random.Generator
 ) -> Harmonics:
-    """Glow [H, W] of lights, flames and stars. Phases are smooth over a few degrees, so a lamp flickers as one."""
+    """Glow [H, W] of lights, flames, sparks, caustics and stars.
+
+    Phases are smooth over a few degrees, so a lamp flickers as one.
+    """
     glow: Harmonics = {}
     frame = turn(wind)
     d = sphere.directions(*matter.lights.shape)
     kinds = (
-        (matter.lights, 8.0, ((0.5, 0.045), (1.5, 0.03), (2.5, 0.02))),
+        (matter.lights, 8.0, ((0.5, 0.055), (1.5, 0.04), (2.5, 0.025))),
         (matter.flame, 25.0, ((1.0, 0.10), (2.0, 0.08), (3.5, 0.05))),
+        (matter.sparks, 60.0, ((0.5, 0.16), (1.0, 0.12), (2.0, 0.08))),
+        (matter.caustics, 22.0, ((0.5, 0.05), (1.0, 0.04))),
         (matter.stars, 160.0, ((0.5, 0.16), (1.0, 0.12), (2.0, 0.08))),
     )
     for weight, detail, tones in kinds:

@@ -20,7 +20,7 @@ from holotime.animate.hint import Hint, read_hint
 from holotime.animate.motion import Harmonics, Motion, add_harmonic
 from holotime.animate.motion_field import drift_field
 from holotime.animate.splatting import prepare, render
-from holotime.animate.sway import aurora_sway, foliage_sway, ripples
+from holotime.animate.sway import aurora_sway, foliage_sway, grass_waves, ripples
 from holotime.clip import Clip
 from holotime.errors import InputError
 from holotime.perceive import ImagePerception
@@ -86,6 +86,7 @@ def build_motion(
     add(ripples(matter, wind, strength, duration, frames, rng(3)))
     progress(0.6, "ripples")
     add(foliage_sway(matter, wind, strength, duration, frames, rng(4)))
+    add(grass_waves(matter, wind, strength, duration, frames, rng(8)))
     add(aurora_sway(matter, wind, strength, duration, frames, rng(5)))
     progress(0.85, "sway")
     add(({}, flicker(matter, wind, strength, duration, frames, rng(6))))
@@ -97,16 +98,6 @@ def build_motion(
         glow = {m: a * hint.free for m, a in glow.items()}
     progress(1.0, "effects")
     return Motion(drift, sway, glow, duration)
-
-
-def reach(motion: Motion) -> NDArray[np.float32]:
-    """[H, W] radians: how far a pixel is displaced at most during the loop, roughly."""
-    speed = np.linalg.norm(motion.drift.velocity, axis=-1)
-    fades = sum(k * w for k, w in motion.drift.cycles.items())
-    out = speed * motion.duration / np.maximum(fades, 1)
-    for amplitude in motion.sway.values():
-        out = out + 2 * np.linalg.norm(np.abs(amplitude), axis=-1)
-    return out.astype(np.float32)
 
 
 @contextmanager
@@ -150,7 +141,7 @@ def animate(
         progress(0.08, "looking")
         painted = read_hint(hint, height, width) if hint is not None else None
         motion = build_motion(panorama, matter, config, painted, part(progress, 0.08, 0.2))
-        prepared = prepare(panorama, motion)
+        prepared = prepare(panorama, motion, matter.stars)
         frames = np.empty((config.frames, height, width, 3), np.uint8)
         for i in range(config.frames):
             render(prepared, i / config.frames, frames[i])
@@ -164,4 +155,4 @@ def animate(
         notes = ["Nothing in the picture was found that could move by itself, so the clip is still."]
     else:
         notes.append(f"{100 * share:.0f} % of the sphere changes; the rest equals the panorama bit for bit")
-    return Animated(Clip(frames, config.fps, loop=True), reach(motion), moving, notes)
+    return Animated(Clip(frames, config.fps, loop=True), moving, notes)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from holotime import sphere
 from holotime.animate.class_rules import Matter
-from holotime.animate.fields import SphereNoise, azimuth, turn
+from holotime.animate.fields import SphereNoise, azimuth, east_north, turn
 from holotime.animate.motion import Drift
 from holotime.perceive import EYE_HEIGHT
 
 SKY_SPEED = math.radians(2.6)  # radians per second of clouds overhead
 SKY_FLOOR = 0.30  # the earth is round: layers at the horizon still move with this share of the speed overhead
+FOG_SPEED = math.radians(1.6)  # radians per second of fog banks
 WATER_SPEED = 0.28  # metres per second of the surface
 MAX_STEP = math.radians(7.0)  # radians that the two cross-faded pictures may lie apart
 
@@ -40,6 +41,14 @@ def water_velocity(d: NDArray[np.float32], wind: float, rng: np.random.Generator
     return np.float32(WATER_SPEED) * (plane + np.float32(0.35) * swirl)
 
 
+def fog_velocity(d: NDArray[np.float32], wind: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """[H, W, 3] radians per second of fog that creeps sideways and curls."""
+    side = SphereNoise(rng, 1.5, turn(wind))(d)[..., None]
+    return np.float32(FOG_SPEED) * (
+        0.8 * np.tanh(2 * side) * east_north(d)[0] + 0.5 * SphereNoise(rng, 6.0, turn(wind)).curl(d)
+    )
+
+
 def drift_field(
     matter: Matter,
     wind: float,
@@ -58,6 +67,8 @@ def drift_field(
     water = matter.water * (1.6 if "storm" in matter.words else 0.6 if "calm" in matter.words else 1.0)
     speed = strength * (1.4 if "storm" in matter.words else 1.0)
     velocity = speed * sky[..., None] * sky_velocity(d, wind, rng)
+    if matter.fog.any():
+        velocity = velocity + strength * matter.fog[..., None] * fog_velocity(d, wind, rng)
     wet = speed * water[..., None] * water_velocity(d, wind, rng)
     sky_cycles, water_cycles = (_cycles(v, duration) for v in (velocity, wet))
     share = (matter.water > matter.sky).astype(np.float32)

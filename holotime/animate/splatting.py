@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from holotime import sphere
 from holotime.animate.motion import Harmonics, Motion
+from holotime.animate.structure import dilate
 
 MARGIN = 4  # pixels of padding around arrays that kernels read from
 STEPS = 2  # midpoint steps along the field for one displacement
@@ -37,7 +38,8 @@ class Prepared:
     """A panorama and its motion in the layout of the kernels. N moving pixels, M + 1 rows of harmonics at most."""
 
     panorama: NDArray[np.uint8]  # [H, W, 3]
-    padded: NDArray[np.float32]  # [H + 2 MARGIN, W + 2 MARGIN, 3] values 0..255
+    padded: NDArray[np.float32]  # [H + 2 MARGIN, W + 2 MARGIN, 3] values 0..255, without what stays in front
+    front: NDArray[np.float32]  # [N, 3] what stays in place in front of the moving picture (stars)
     soft: NDArray[np.float32]  # the same, blurred
     velocity: NDArray[np.float32]  # [H + 2 MARGIN, W + 2 MARGIN, 3] radians per second
     pixels: NDArray[np.int32]  # [N] flat indices
@@ -151,6 +153,7 @@ def _frame(
     cycles,
     cycle_weights,
     correlation,
+    front,
     sway_turn,
     sway,
     glow_turn,
@@ -219,7 +222,7 @@ def _frame(
             light += (glow[b, n] * glow_turn[b]).real
         i, j = pixels[n] // width, pixels[n] % width
         for c in range(3):
-            value = total[c] * light
+            value = (total[c] + front[n, c]) * light
             out[i, j, c] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)) + np.float32(0.5))
 
 
@@ -231,8 +234,19 @@ def _stack(harmonics: Harmonics, pixels: NDArray[np.int32], tail: tuple) -> tupl
     return m, np.stack([harmonics[k].reshape(-1, *tail)[pixels] for k in m]).astype(np.complex64)
 
 
-def prepare(panorama: NDArray[np.uint8], motion: Motion) -> Prepared:
-    """Bring a panorama [H, W, 3] and its motion into the layout of the kernels; finds the moving pixels."""
+def _without(image: NDArray[np.float32], stars: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The picture [H, W, 3] without its stars [H, W], filled from around them."""
+    gap = dilate(stars > 0, max(1, round(2 * len(image) / 512)))
+    rest = (~gap).astype(np.float32)[..., None]
+    around = sphere.blur_sphere(image * rest, 0.012) / np.maximum(sphere.blur_sphere(rest, 0.012), 1e-3)
+    return np.where(gap[..., None], np.minimum(around, image), image)
+
+
+def prepare(panorama: NDArray[np.uint8], motion: Motion, stars: NDArray[np.float32] | None = None) -> Prepared:
+    """Bring a panorama [H, W, 3] and its motion into the layout of the kernels; finds the moving pixels.
+
+    ``stars`` [H, W] > 0 marks points that stay in place while what is behind them drifts.
+    """
     moving = np.linalg.norm(motion.drift.velocity, axis=-1) > STILL_SPEED
     for amplitude in motion.sway.values():
         moving |= np.abs(amplitude).max(-1) > STILL_SWAY
@@ -240,6 +254,8 @@ def prepare(panorama: NDArray[np.uint8], motion: Motion) -> Prepared:
         moving |= np.abs(amplitude) > STILL_GLOW
     pixels = np.flatnonzero(moving).astype(np.int32)
     image = panorama.astype(np.float32)
+    behind = _without(image, stars) if stars is not None and stars.any() else image
+    front = (image - behind).reshape(-1, 3)[pixels]
 
     def padded(a: NDArray) -> NDArray[np.float32]:
         return np.ascontiguousarray(sphere.pad(a, MARGIN, MARGIN), np.float32)
@@ -250,8 +266,9 @@ def prepare(panorama: NDArray[np.uint8], motion: Motion) -> Prepared:
     weights = np.stack([motion.drift.cycles[k].reshape(-1)[pixels] for k in cycles]).astype(np.float32)
     prepared = Prepared(
         panorama=panorama,
-        padded=padded(image),
-        soft=padded(sphere.blur_sphere(image, SOFT)),
+        padded=padded(behind),
+        front=front,
+        soft=padded(sphere.blur_sphere(behind, SOFT)),
         velocity=padded(motion.drift.velocity),
         pixels=pixels,
         cycles=cycles,
@@ -302,6 +319,7 @@ def render(prepared: Prepared, t: float, out: NDArray[np.uint8]) -> None:
         p.cycles,
         p.cycle_weights,
         p.correlation,
+        p.front,
         turns(p.sway_m, t),
         p.sway,
         turns(p.glow_m, t),

@@ -1,19 +1,33 @@
-"""Sharp static structure: what must not drift although the network calls it sky.
+"""What is sharp in a picture, and which of it must not drift although the network calls it sky.
 
 Moving a building's edge is the worst artefact an animated picture can have, and networks miss cranes, power lines,
 branches and towers. Two principles find them without knowing what they are. Things stand on the ground: a sharp edge
 in the sky that is connected to something solid belongs to it. Clouds are textured all over: a lone sharp detail in an
-otherwise smooth sky is an object (a bird, a star, the moon, a balloon), while many sharp details together are clouds.
+otherwise smooth sky is an object (a bird, a star, the moon, a balloon), while many details together are clouds.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from holotime import sphere
+from holotime.perceive.regions import areas, label
 
-EDGE = 0.055  # luminance step per pixel at ANALYSIS_HEIGHT rows that counts as sharp
 ANALYSIS_HEIGHT = 512  # rows at which pictures are analysed; smaller pictures as they are
+EDGE = 0.055  # luminance step per pixel at ANALYSIS_HEIGHT rows that counts as sharp
+TEXTURE = 0.018  # the same that counts as texture
+STAR_SIZE = 1.2e-3  # steradians; larger lone things are objects, not stars
+MANY_STARS = 15  # lone bright points that make a starry sky
+
+
+@dataclass(frozen=True)
+class SkyDetail:
+    """Sharp things in the sky."""
+
+    static: NDArray[np.bool_]  # [H, W] parts of things that must not drift
+    stars: NDArray[np.bool_]  # [H, W] points of light
 
 
 def sharpness(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -40,54 +54,47 @@ def dilate(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     return cv2.dilate(padded, kernel)[pixels:-pixels, pixels:-pixels] > 0
 
 
-def label(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.int32]]:
-    """Number of 8-connected parts of mask [H, W] on the sphere and [H, W] their labels from 1 (0 = outside).
+def large_parts(mask: NDArray[np.bool_], steradians: float) -> NDArray[np.bool_]:
+    """Only the connected parts of mask [H, W] that cover at least so much of the sphere."""
+    labels, count = label(mask)
+    keep = areas(labels, count) >= steradians
+    keep[0] = False
+    return keep[labels]
 
-    Parts that meet across the seam, or across a pole, are one.
+
+def density(mask: NDArray[np.bool_], inside: NDArray[np.bool_], radius: float) -> NDArray[np.float32]:
+    """[H, W] share of ``mask`` among the pixels ``inside`` within about ``radius`` radians."""
+    part = sphere.blur_sphere((mask & inside).astype(np.float32), radius)
+    return part / np.maximum(sphere.blur_sphere(inside.astype(np.float32), radius), 0.05)
+
+
+def sky_detail(
+    luminance: NDArray[np.float32], sharp: NDArray[np.float32], sky: NDArray[np.bool_], solid: NDArray[np.bool_]
+) -> SkyDetail:
+    """Static things and stars in ``sky`` [H, W].
+
+    ``luminance`` [H, W] in [0, 1], its ``sharpness`` [H, W], and ``solid`` [H, W]: what stands on the ground.
     """
-    height, width = mask.shape
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    parent = np.arange(count)
-
-    def root(a: int) -> int:
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        return a
-
-    pairs = [(labels[:, 0], np.roll(labels[:, -1], s)) for s in (0, 1, -1)]
-    pairs += [(labels[row], np.roll(labels[row], width // 2)) for row in (0, height - 1)]
-    for left, right in pairs:
-        for a, b in np.unique(np.stack([left, right], -1).reshape(-1, 2), axis=0):
-            if a and b:
-                parent[root(int(a))] = root(int(b))
-    roots = np.array([root(a) for a in range(count)])
-    kept, renamed = np.unique(roots, return_inverse=True)
-    return len(kept) - 1, renamed.reshape(-1)[labels].astype(np.int32)
-
-
-def static_structure(
-    luminance: NDArray[np.float32], sky: NDArray[np.bool_], solid: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """[H, W] pixels of ``sky`` that belong to static things.
-
-    ``luminance`` [H, W] in [0, 1]; ``sky`` and ``solid`` [H, W] (what stands on the ground, with vegetation).
-    """
-    height = len(luminance)
-    scale = height / ANALYSIS_HEIGHT
-    sharp = sharpness(luminance)
+    scale = len(luminance) / ANALYSIS_HEIGHT
     # The same edge has a larger step per pixel in a smaller picture.
-    edges = sharp > EDGE / max(scale, 0.25)
+    edges = (sharp > EDGE / max(scale, 0.25)) & sky
     reach = max(1, round(2 * scale))
     near_solid = dilate(solid, reach)
-    joined = dilate(edges & (sky | near_solid), reach) | near_solid
-    count, labels = label(joined)
-    stands = np.zeros(count + 1, bool)
-    stands[np.unique(labels[near_solid])] = True
+    labels, count = label(dilate(edges, reach) | near_solid)
+    stands = np.zeros(count, bool)
+    stands[labels[near_solid]] = True
     stands[0] = False
-    connected = edges & sky & stands[labels]
-    density = sphere.blur_sphere((edges & sky).astype(np.float32), 0.06) / np.maximum(
-        sphere.blur_sphere(sky.astype(np.float32), 0.06), 0.05
-    )
-    lone = edges & sky & (density < 0.06)
-    return connected | lone
+    static = edges & stands[labels]
+
+    smooth = density(sharp > TEXTURE / max(scale, 0.25), sky, 0.06) < 0.10
+    lone = (sharp > 0.5 * EDGE / max(scale, 0.25)) & sky & smooth & ~dilate(static, 2 * reach)
+    labels, count = label(dilate(lone, 1))
+    size = areas(labels, count)
+    above = luminance - sphere.blur_sphere(luminance, 0.02)
+    bright = np.bincount(labels.ravel(), (above * lone).ravel(), minlength=count) > 0
+    points = bright & (size < STAR_SIZE * max(1.0, 1 / scale**2))
+    points[0] = False
+    if points.sum() < MANY_STARS:
+        points[:] = False
+    stars = points[labels] & sky
+    return SkyDetail(static | (lone & ~stars & (sharp > EDGE / max(scale, 0.25))), stars)

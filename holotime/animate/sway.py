@@ -1,4 +1,4 @@
-"""Sway: looping displacement of foliage, water and aurora."""
+"""Sway: looping displacement of foliage, grass, water and aurora."""
 
 import math
 
@@ -12,6 +12,8 @@ from holotime.animate.motion import Harmonics, add_harmonic, whole
 from holotime.perceive import EYE_HEIGHT
 
 FOLIAGE_REACH = 0.0065  # radians that the tips of leaves move to each side
+GRASS_REACH = 0.0055  # radians that near blades bend to each side
+GRASS_SHADE = 0.030  # brightness of a gust
 RIPPLE = 0.030  # displacement of a ripple as a share of its wavelength as seen
 RIPPLE_SHADE = 0.045  # brightness of a ripple's slope
 AURORA_REACH = 0.022  # radians
@@ -41,6 +43,39 @@ def foliage_sway(
         phase = 2.5 * SphereNoise(rng, 40.0, frame)(d)
         shimmer = matter.foliage * size * strength * np.exp(1j * phase)
         add_harmonic(glow, whole(frequency, duration, frames), shimmer)
+    return sway, glow
+
+
+def grass_waves(
+    matter: Matter, wind: float, strength: float, duration: float, frames: int, rng: np.random.Generator
+) -> tuple[Harmonics, Harmonics]:
+    """Sway [H, W, 2] and glow [H, W] of grass: gusts run over the meadow and bend and lighten the blades."""
+    sway: Harmonics = {}
+    glow: Harmonics = {}
+    where = np.nonzero(matter.grass > 0)
+    if not len(where[0]):
+        return sway, glow
+    height, width = matter.grass.shape
+    d = sphere.directions(height, width)[where]
+    east, north = east_north(d)
+    v = azimuth(wind).astype(np.float32)
+    across = np.stack([east @ v, north @ v], -1)
+    near = np.maximum(-d[:, 2], 0.02)
+    plane = EYE_HEIGHT * d[:, :2] / near[:, None]
+    # Blades bend by centimetres: as an angle that shrinks with distance, and never is less than a fraction of a pixel.
+    reach = matter.grass[where] * strength * GRASS_REACH * np.clip(2 * near, 0.25, 1.0)
+    for frequency, wavelength, size, detail in ((0.5, 6.0, 0.6, 5.0), (1.0, 2.5, 0.4, 25.0), (1.5, 1.1, 0.25, 60.0)):
+        # Beyond some distance gusts are closer together than eyes can tell; they are stretched to stay visible.
+        length = np.maximum(wavelength, 1.2 * wavelength * np.hypot(plane[:, 0], plane[:, 1]) / 12)
+        phase = 2 * math.pi * (plane @ v[:2]) / length + 1.5 * SphereNoise(rng, detail, turn(wind))(d)
+        wave = size * np.exp(1j * phase)
+        m = whole(frequency, duration, frames)
+        full = np.zeros((height, width, 2), np.complex64)
+        full[where] = (reach * wave)[:, None] * (across + np.float32([0.35, 0.0]))
+        add_harmonic(sway, m, full)
+        tone = np.zeros((height, width), np.complex64)
+        tone[where] = GRASS_SHADE * strength * matter.grass[where] * 1j * wave
+        add_harmonic(glow, m, tone)
     return sway, glow
 
 
