@@ -32,7 +32,7 @@ from .security import (
     secure_server,
     write_connection_file,
 )
-from .store import BlobStore
+from .store import BlobStore, prune_cache
 from .supervisor import Patience, Supervisor
 from .work import BRIDGE, STOP, WorkChannel
 
@@ -51,7 +51,7 @@ class Options:
     """How a server is set up."""
 
     root: Path  # folder for everything that it keeps
-    runner: str = "holotime.pipeline:run_job"  # what a worker calls
+    runner: str = "holotime.jobs:run_job"  # what a worker calls
     host: str = "127.0.0.1"  # address to listen on
     parent_pid: int = 0  # end when this process ends; 0: do not
     quota_bytes: int = 50 << 30  # of blobs
@@ -214,11 +214,18 @@ class Broker:
             used, gone = self._store.changes()
             if used or gone:
                 self._journal.note_blobs(used, gone)
-                if self._store.total() > self._options.quota_bytes:  # a job has just left its results
-                    self._store.prune(self._options.quota_bytes, self._journal.needed_blobs())
+                self._keep_quota()
         except (sqlite3.Error, OSError):
             log.exception("the disk refuses; trying again in %.0f s", TROUBLE_SECONDS)
             self._trouble_until = now + TROUBLE_SECONDS
+
+    def _keep_quota(self) -> None:
+        """After new blobs: what can be remade goes first, the stages' cache while no job runs, then old blobs."""
+        quota, blobs = self._options.quota_bytes, self._store.total()
+        if not self._jobs.running:
+            prune_cache(self._root / "cache", max(quota - blobs, 0))
+        if blobs > quota:
+            self._store.prune(quota, self._journal.needed_blobs())
 
     # frames in and out
 
@@ -329,6 +336,8 @@ class Broker:
     def _prune(self, client: str, request: Message) -> Message:
         assert isinstance(request, protocol.Prune)
         blobs, freed = self._store.prune(request.keep_bytes, self._journal.needed_blobs())
+        if not self._jobs.running:
+            freed += prune_cache(self._root / "cache", max(request.keep_bytes - self._store.total(), 0))
         return protocol.Pruned(blobs=blobs, freed_bytes=freed)
 
     def _shutdown(self, client: str, request: Message) -> Message:

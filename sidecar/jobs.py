@@ -5,10 +5,11 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import protocol
+from .forecast import Forecast
 from .journal import Journal
 from .limits import Limits
 from .orders import Begin, Broke, Done, Halt
@@ -27,10 +28,9 @@ class _Running:
     info: JobInfo
     out_dir: Path
     begin: Begin
+    forecast: Forecast
     told: bool = False  # whether the worker has the order
-    since: float = field(default_factory=time.monotonic)  # when the worker began
     cancelled: float | None = None  # when a cancel came, monotonic
-    history: float | None = None  # seconds that jobs of this kind took
 
 
 class Jobs:
@@ -55,6 +55,12 @@ class Jobs:
         folder.mkdir(exist_ok=True)
         for out_dir in folder.glob("*/out-*"):
             shutil.rmtree(out_dir, ignore_errors=True)
+        self._clean_cache()
+
+    def _clean_cache(self) -> None:
+        """Stages that a killed worker was writing; complete ones appear under their name in one step."""
+        for partial in (self._root / "cache").glob(".*.part"):
+            shutil.rmtree(partial, ignore_errors=True)
 
     # asked by clients
 
@@ -129,11 +135,12 @@ class Jobs:
         running = self._running
         if running and running.cancelled is not None and time.monotonic() - running.cancelled > CANCEL_SECONDS:
             self._supervisor.kill()
+            self._clean_cache()
             self._end_cancelled(running)
         if self._running is None and not self.paused:
             self._begin_next()
         if self._running and not self._running.told and self._supervisor.send(self._running.begin):
-            self._running.told, self._running.since = True, time.monotonic()
+            self._running.told = True
 
     def hear(self, item: Message) -> None:
         """What the worker says."""
@@ -197,17 +204,18 @@ class Jobs:
         )  # fmt: skip
         info = self._journal.info(job)
         assert info is not None
-        total = self._journal.stage_seconds(kind).get("total")
-        self._running = _Running(dataclasses.replace(info, stage="starting", eta=total), out_dir, begin, history=total)
+        forecast = Forecast(kind, self._journal.stage_seconds(kind))
+        _, eta = forecast.update("starting", 0.0)
+        self._running = _Running(dataclasses.replace(info, stage="starting", eta=eta), out_dir, begin, forecast)
         self._tell(job)
 
     def _progress(self, running: _Running, item: protocol.Progress) -> None:
+        fraction, eta = running.forecast.update(item.stage, item.stage_fraction, item.note)
         if item.stage != running.info.stage:
-            self._journal.stage(item.job, item.stage, item.fraction, item.note)
-        eta = forecast(time.monotonic() - running.since, item.fraction, running.history)
+            self._journal.stage(item.job, item.stage, fraction, item.note)
         note = "stopping" if running.cancelled is not None else item.note
-        running.info = dataclasses.replace(running.info, stage=item.stage, fraction=item.fraction, note=note, eta=eta)
-        self._publish(item.job, dataclasses.replace(item, rid=0, eta=eta, note=note))
+        running.info = dataclasses.replace(running.info, stage=item.stage, fraction=fraction, note=note, eta=eta)
+        self._publish(item.job, dataclasses.replace(item, rid=0, fraction=fraction, eta=eta, note=note))
 
     def _succeed(self, running: _Running, item: Done) -> None:
         for ref in item.results.values():
@@ -215,8 +223,7 @@ class Jobs:
                 self._store.take(running.out_dir / ref.file, ref.sha256, read_only=True)
         # the blobs are recorded with the results: what a client is told to be there survives
         self._journal.note_blobs(*self._store.changes())
-        seconds = {**item.stage_seconds, "total": time.monotonic() - running.since}
-        self._journal.succeed(item.job, item.results, seconds)
+        self._journal.succeed(item.job, item.results, item.stage_seconds)
         self._leave(running)
 
     def _break(self, running: _Running, item: Broke) -> None:
@@ -234,6 +241,7 @@ class Jobs:
         running = self._running
         assert running is not None
         job = running.info.job
+        self._clean_cache()
         if running.cancelled is not None:
             self._end_cancelled(running)
             return
@@ -248,12 +256,3 @@ class Jobs:
         self._running = None
         shutil.rmtree(running.out_dir, ignore_errors=True)
         self._tell(running.info.job)
-
-
-def forecast(elapsed: float, fraction: float, history: float | None) -> float | None:
-    """Seconds to go: from the speed so far, and at the start more from what such jobs took before."""
-    by_speed = elapsed * (1.0 - fraction) / fraction if fraction > 0.01 else None
-    by_history = max(history - elapsed, 0.0) if history is not None else None
-    if by_speed is None or by_history is None:
-        return by_speed if by_history is None else by_history
-    return fraction * by_speed + (1.0 - fraction) * by_history

@@ -208,7 +208,7 @@ class Journal:
     # history
 
     def stage_seconds(self, job_kind: str, last: int = 20) -> dict[str, float]:
-        """Mean seconds of each stage over the last jobs of a kind; ``total`` is the whole job."""
+        """Mean seconds of each stage over the last jobs of a kind, leaving out stages that were read from the cache."""
         rows = self._db.execute(
             "SELECT stage, avg(seconds) FROM stages WHERE job IN (SELECT job FROM jobs WHERE job_kind = ? AND"
             " status = 'succeeded' ORDER BY finished DESC LIMIT ?) GROUP BY stage",

@@ -455,7 +455,7 @@ class GetMetrics(Message):
 
 @message("prune", CONTROL)
 class Prune(Message):
-    """Remove blobs that no waiting job needs, least recently used first, until at most ``keep_bytes`` are left."""
+    """Remove blobs that no waiting job needs, and cached stages, least recently used first, down to ``keep_bytes``."""
 
     keep_bytes: Count = 0
 
@@ -678,8 +678,9 @@ class Progress(Message):
 
     job: JobId
     stage: Short
-    fraction: Fraction
-    eta: Seconds | None = None
+    fraction: Fraction  # of the whole job; never falls
+    stage_fraction: Fraction = 0.0  # of the stage
+    eta: Seconds | None = None  # seconds to go
     note: Short = ""
 
     def redundancy_key(self) -> tuple[str, str]:

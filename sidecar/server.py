@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--quota-gb", type=float, default=50.0, help="how much the blobs may take (default 50)")
     parser.add_argument("--hang-seconds", type=float, default=900.0, help="silence after which a job counts as hanging")
-    parser.add_argument("--runner", default="holotime.pipeline:run_job", help="module:function that runs a job")
+    parser.add_argument("--runner", default="holotime.jobs:run_job", help="module:function that runs a job")
     return parser
 
 

@@ -218,6 +218,24 @@ class Upload:
             self.path.unlink()
 
 
+def prune_cache(folder: Path, keep_bytes: int) -> int:
+    """Remove stage results, least recently used first, down to ``keep_bytes``; gives the bytes freed."""
+    entries = []
+    for entry in folder.iterdir():
+        files = [entry, *entry.rglob("*")]
+        entries.append((entry.stat().st_mtime, sum(f.lstat().st_size for f in files if f.is_file()), entry))
+    total, freed = sum(size for _, size, _ in entries), 0
+    for _, size, entry in sorted(entries):
+        if total - freed <= keep_bytes:
+            break
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            _unlink(entry)
+        freed += size
+    return freed
+
+
 def _unlink(path: Path) -> None:
     try:
         os.unlink(path)

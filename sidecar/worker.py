@@ -20,6 +20,7 @@ from pathlib import Path
 import zmq
 
 from . import protocol
+from .forecast import REUSED
 from .orders import Beat, Begin, Broke, Done, Halt
 from .protocol import BlobRef, Message
 from .security import KeyPair, secure_client
@@ -47,10 +48,11 @@ class Reporter:
         self._desk, self._job, self._post = desk, job, post
         self._stage, self._since = "", time.monotonic()
         self._previewed = 0.0
+        self._reused: set[str] = set()
         self.stage_seconds: dict[str, float] = {}
 
     def __call__(self, stage: str, fraction: float, note: str = "", preview: bytes | None = None) -> None:
-        """``fraction`` in [0, 1] of the whole job; ``preview`` a JPEG of at most 256 KiB."""
+        """``fraction`` in [0, 1] of the stage; ``preview`` a JPEG of at most 256 KiB."""
         from holotime.errors import Cancelled
 
         now = time.monotonic()
@@ -62,18 +64,22 @@ class Reporter:
         if stage != self._stage:
             self.close_stage(now)
             self._stage = stage
-        fraction = min(max(float(fraction), 0.0), 1.0)
-        self._post(protocol.Progress(job=self._job, stage=stage[:200], fraction=fraction, note=note[:200]))
+        if note == REUSED:
+            self._reused.add(stage)
+        done = min(max(float(fraction), 0.0), 1.0)
+        self._post(
+            protocol.Progress(job=self._job, stage=stage[:200], fraction=0.0, stage_fraction=done, note=note[:200])
+        )
         if preview and now - self._previewed >= PREVIEW_SECONDS:
             self._previewed = now
             if len(preview) > protocol.MAX_PREVIEW:
                 log.warning("a preview of %d bytes is too large and was left out", len(preview))
             else:
-                self._post(protocol.Preview(job=self._job, stage=stage[:200], jpeg=preview))
+                self._post(protocol.Preview(job=self._job, stage=stage, jpeg=preview))
 
     def close_stage(self, now: float) -> None:
-        """Add the time of the stage that ends now to its total."""
-        if self._stage:
+        """Add the time of the stage that ends now to its total; one that was read from the cache tells nothing."""
+        if self._stage and self._stage not in self._reused:
             self.stage_seconds[self._stage] = self.stage_seconds.get(self._stage, 0.0) + now - self._since
         self._since = now
 

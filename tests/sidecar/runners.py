@@ -17,7 +17,7 @@ JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
 
 
 def run_job(kind: str, params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress: Callable) -> Files:
-    """The contract of holotime.pipeline.run_job."""
+    """The contract of holotime.jobs.run_job."""
     return globals()[params.get("do", "digest")](params, inputs, out_dir, cache_dir, progress)
 
 
