@@ -67,6 +67,18 @@ class Grid:
         table = np.stack([block_shapes(f) for f in range(4)])
         return np.repeat(table[self.flatness()], self.columns, axis=0)
 
+    def level(self, level: int) -> Patches:
+        """All rectangles of one level of the trees that touch the picture."""
+        rows = []
+        for i, flat in enumerate(self.flatness()):
+            w, h = block_shapes(int(flat))[level]
+            y = np.arange(i * TILE, min((i + 1) * TILE, self.height), h)
+            x = np.arange(0, self.width, w)
+            grid = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+            rows.append(np.concatenate([grid, np.broadcast_to([w, h], grid.shape)], 1))
+        table = np.concatenate(rows).astype(np.int32)
+        return Patches(*(np.ascontiguousarray(table[:, i]) for i in range(4)))
+
     def tiles(self, image: F32, outside: float = 0.0) -> F32:
         """[H, W] to [tiles, TILE * TILE]; pixels outside the picture get ``outside``."""
         padded = np.full((self.rows * TILE, self.columns * TILE), outside, np.float32)

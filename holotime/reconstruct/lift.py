@@ -25,7 +25,7 @@ from holotime.reconstruct import windows
 from holotime.reconstruct.budget import Grid, Layer, node_errors
 from holotime.reconstruct.layers import background, behind_edges
 from holotime.reconstruct.splats import Discs, Patches, make_discs
-from holotime.reconstruct.surface import invert, measure, snap_edges
+from holotime.reconstruct.surface import invert, measure, parallax_pixels, snap_edges
 from holotime.reconstruct.sweeps import sweep_colors
 from holotime.scene4d import ALWAYS, Scene4D
 
@@ -33,6 +33,8 @@ MUST = 1e6  # cost of leaving a pixel of the base without a splat
 COVERED = 0.15  # how much the base counts where windowed splats lie in front of it
 HIDDEN_SHARE = 0.25  # how much a pixel that only a step aside shows counts
 OPAQUE = 0.98
+UNDERCOAT_LEVEL = 6  # of the trees: rectangles of 8 x 8 pixels
+UNDERCOAT_OVERLAP = 1.3  # times the overlap of other splats
 GAP = 0.004  # least relative distance between two layers
 F32 = NDArray[np.float32]
 
@@ -43,9 +45,7 @@ class LiftConfig:
 
     budget: int = 400_000  # most splats in the scene
     sweeps: int = 3  # colour sweeps; 0 keeps the colours of the pixels
-    sky_distance: float = (
-        0.0  # metres to the shell of the sky; 0: 1.5 times the farthest solid thing, within 100 and 150
-    )
+    sky_distance: float = 0.0  # metres to the shell of the sky; 0: by the farthest solid thing, see sky_shell
     sidestep: float = 0.5  # metres the eye may move before a hole shows behind an edge
     seed: int = 0  # kept in the provenance; the lift draws no random numbers
 
@@ -115,10 +115,12 @@ def lift(
         grid.tiles(hidden.mask * np.float32(MUST)),
     )
     progress(0.36, "spending the budget")
-    price, choice = _spend(config.budget, [base, under], planner, part(progress, 0.36, 0.5))
+    room = config.budget - len(grid.level(UNDERCOAT_LEVEL))
+    price, choice = _spend(room, [base, under], planner, part(progress, 0.36, 0.5))
 
     parts: list[_Part] = []
-    counts = {"background": 0, "hidden": 0, "windowed": 0}
+    counts = {"background": 0, "hidden": 0, "undercoat": 0, "windowed": 0}
+    pairs: list[tuple[int, int]] = []  # parts that show the same at both ends of a loop
     window_mask = np.zeros(weight.shape, np.bool_)
     for number, schedule in enumerate(planner.schedules):
         active = choice == number
@@ -127,12 +129,15 @@ def lift(
         keys = range(len(schedule.frames))
         patches_of = [planner.layer(number, key).patches(price, active) for key in keys]
         masks = [_mark(np.zeros(weight.shape, np.bool_), patches) for patches in patches_of]
+        first = len(parts)
         for key in keys:
             progress(0.5 + 0.1 * number / len(planner.schedules), "placing moving splats")
             if len(patches_of[key]):
                 parts.append(planner.windowed(schedule, key, patches_of[key], masks))
                 counts["windowed"] += len(patches_of[key])
                 window_mask |= masks[key]
+        if clip.loop and len(patches_of[0]):
+            pairs.append((first, len(parts) - 1))
     patches = base.patches(price)
     discs = make_discs(patches, surface, image, weight)
     # Behind windowed splats the base recedes, so that a dip of their opacity shows it but it never covers them.
@@ -147,6 +152,8 @@ def lift(
         below = make_discs(patches, measure(hidden.inverse), hidden.image, weight * hidden.mask)
         parts.append(_always(below))
         counts["hidden"] = len(patches)
+    parts.append(_always(_undercoat(grid, plate, image, weight)))
+    counts["undercoat"] = len(parts[-1].velocity)
 
     provenance = {
         "recipe": "lift",
@@ -158,9 +165,38 @@ def lift(
         "notes": notes,
     }
     scene = _assemble(parts, clip, provenance)
-    sweep_colors(scene, clip, config.sweeps, progress=part(progress, 0.62, 1.0))
+    sweep_colors(scene, clip, config.sweeps, twins=_twins(parts, pairs), progress=part(progress, 0.62, 1.0))
     progress(1.0, "lifted")
     return scene
+
+
+def _undercoat(grid: Grid, inverse: F32, image: F32, weight: F32) -> Discs:
+    """Few large splats behind everything, in the colours of what is farthest there.
+
+    Splats overlap like a weave: seen from nearby, or between splats of different sizes, a little shows through.
+    """
+    margin = 4
+    kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
+    wide = sphere.pad(inverse, margin, margin)
+    far = np.ascontiguousarray(cv2.erode(wide, kernel)[margin:-margin, margin:-margin])
+    is_far = weight * (parallax_pixels(inverse - far) < 2)
+    patches = grid.level(UNDERCOAT_LEVEL)
+    discs = make_discs(
+        patches, measure(cv2.blur(sphere.pad(far, 4, 4), (9, 9))[4:-4, 4:-4]), image, is_far + 1e-4 * weight
+    )
+    discs.move(1.02 + np.minimum(2 * discs.depth_extent, 0.3))
+    discs.scales *= np.float32(UNDERCOAT_OVERLAP)
+    return discs
+
+
+def _twins(parts: list[_Part], pairs: list[tuple[int, int]]) -> NDArray[np.int64]:
+    """[N] for each splat the one that shows the same at the other end of the loop, or itself."""
+    start = np.concatenate([[0], np.cumsum([len(p.velocity) for p in parts])])
+    twins = np.arange(start[-1])
+    for a, b in pairs:
+        twins[start[a] : start[a + 1]] = np.arange(start[b], start[b + 1])
+        twins[start[b] : start[b + 1]] = np.arange(start[a], start[a + 1])
+    return twins
 
 
 def sky_shell(distance: NDArray) -> float:
@@ -253,6 +289,8 @@ class _Planner:
         """The layer of one key of one schedule."""
         schedule = self.schedules[number]
         shares = schedule.shares()[key]
+        if schedule.is_twin(key):  # both ends of a loop share their rectangles, or the seam in time would show
+            shares = schedule.shares()[[0, -1]].sum(0)
         empty, extra = np.zeros(self.weight.shape, np.float32), np.zeros(self.half.frames.shape[1:3], np.float32)
         for t in np.flatnonzero(shares):
             empty += shares[t] * self.base_error[t]

@@ -21,6 +21,7 @@ from holotime.scene4d import Scene4D
 
 DAMPING = 0.3  # in pixels: a splat that covers less than this keeps most of its first colour
 RELAXATION = (1.0, 0.6)  # share of the mean residual that is added, at the first and the last visit
+STRIDE = 2  # a sweep visits every second frame, the next sweep the others
 LEAST_VISITS = 8  # frames of a sweep at least: a short clip's frames are visited again
 F32 = NDArray[np.float32]
 
@@ -31,11 +32,11 @@ def spread_frames(count: int, wanted: int) -> list[int]:
 
 
 def visits(count: int, sweeps: int) -> list[int]:
-    """The frames that ``sweeps`` sweeps over ``count`` frames visit: together every frame, far apart in time."""
-    stride = max(1, sweeps)
+    """The frames that ``sweeps`` sweeps over ``count`` frames visit, neighbours in time far apart."""
+    stride = min(STRIDE, sweeps)
     out: list[int] = []
     for sweep in range(sweeps):
-        frames = list(range(sweep % min(stride, count), count, stride))
+        frames = list(range(sweep % stride % count, count, stride))
         while len(frames) < min(LEAST_VISITS, LEAST_VISITS * count):
             frames += frames
         # Every third first: neighbours in time correct the same splats and should not follow each other.
@@ -43,8 +44,18 @@ def visits(count: int, sweeps: int) -> list[int]:
     return out
 
 
-def sweep_colors(scene: Scene4D, clip: Clip, sweeps: int, *, progress: Progress = no_progress) -> None:
-    """Fit ``scene.colors`` in place to the frames of the clip, as seen from the eye."""
+def sweep_colors(
+    scene: Scene4D,
+    clip: Clip,
+    sweeps: int,
+    *,
+    twins: NDArray[np.int64] | None = None,
+    progress: Progress = no_progress,
+) -> None:
+    """Fit ``scene.colors`` in place to the frames of the clip, as seen from the eye.
+
+    ``twins`` [N]: splats that must keep one colour with another one (their own index: none), given equal at first.
+    """
     camera = EquirectCamera(clip.width, clip.height)
     angles = sphere.solid_angles(clip.height, clip.width)[..., None]
     weight = (angles / angles.max()).astype(np.float32)
@@ -63,7 +74,12 @@ def sweep_colors(scene: Scene4D, clip: Clip, sweeps: int, *, progress: Progress 
         back, mass = footprints.adjoint((target - picture.color) * weight)
         first, last = RELAXATION
         step = first + (last - first) * n / max(len(order) - 1, 1)
-        scene.colors[index] += np.float32(step) * back / (mass / window + DAMPING)[:, None]
+        change = np.float32(step) * back / (mass / window + DAMPING)[:, None]
+        if twins is not None:
+            paired = twins[index] != index
+            change[paired] *= 0.5  # each of the two gets half of what both ask for
+            scene.colors[twins[index[paired]]] += change[paired]
+        scene.colors[index] += change
     np.clip(scene.colors, 0, 1, out=scene.colors)
 
 

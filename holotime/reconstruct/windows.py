@@ -48,6 +48,10 @@ class Schedule:
         """Has the key the role that lies behind?"""
         return key % 2 == 1
 
+    def is_twin(self, key: int) -> bool:
+        """Is it one of the two ends of a loop, which show the same frame?"""
+        return self.loop and key in (0, self.intervals)
+
     def shares(self) -> F32:
         """[K + 1, T] by how much each key makes up each frame (linear between neighbours; columns sum to 1)."""
         out = np.zeros((len(self.frames), self.count), np.float32)
