@@ -137,6 +137,8 @@ class Client:
             while not self._events:
                 self._step(self._patience(deadline))
             event = self._events.popleft()
+            if isinstance(event, protocol.Error):
+                raise Refused(event.code, event.text)
             if isinstance(event, protocol.Subscribed):
                 event = protocol.JobState(info=event.jobs[0])
             yield event
@@ -257,7 +259,9 @@ class Client:
 
     def _sort(self, happenings: list[Happening]) -> None:
         for happening in happenings:
-            if isinstance(happening, (Answered, Fetched)):
+            if isinstance(happening, Answered) and isinstance(happening.request, protocol.Subscribe):
+                self._events.append(happening.reply)
+            elif isinstance(happening, (Answered, Fetched)):
                 self._answers[happening.rid] = happening
             elif isinstance(happening, Told):
                 self._events.append(happening.event)
