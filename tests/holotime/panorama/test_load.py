@@ -10,8 +10,9 @@ from holotime.quality import seam_ratio
 
 
 def write(path, height, width):
-    y, x = np.mgrid[:height, :width]
-    image = np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], -1).astype(np.uint8)
+    y, x = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
+    wave = np.stack([np.sin(2 * np.pi * x), y, np.cos(4 * np.pi * x) * np.sin(np.pi * y)], -1)
+    image = np.round(127 + 120 * np.clip(wave, -1, 1)).astype(np.uint8)
     cv2.imwrite(str(path), image)
     return path
 
@@ -41,8 +42,16 @@ def test_pad_and_stretch_make_a_whole_sphere(tmp_path, height, width):
         loaded = load_panorama(path, 256, fit)
         assert loaded.image.shape == (128, 256, 3)
         assert any(f"from {width} x {height}" in note for note in loaded.notes)
-    if width < 2 * height:  # what was not there is continued around the back without an edge
-        assert seam_ratio(load_panorama(path, 256, "pad").image[None]) < 1.6
+    # What was not there is continued around the back without an edge.
+    assert seam_ratio(load_panorama(path, 256, "pad").image[None]) < 1.05
+
+
+def test_edges_that_do_not_meet_are_healed_with_a_note(tmp_path):
+    image = np.repeat(np.linspace(0, 200, 256)[None, :, None], 128, 0).repeat(3, -1).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    loaded = load_panorama(tmp_path / "a.png", 256)
+    assert seam_ratio(loaded.image[None]) < 1.05
+    assert any("did not meet" in note for note in loaded.notes)
 
 
 def test_sizes_that_cannot_be_had(tmp_path):
