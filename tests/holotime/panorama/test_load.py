@@ -50,7 +50,7 @@ def test_edges_that_do_not_meet_are_healed_with_a_note(tmp_path):
     image = np.repeat(np.linspace(0, 200, 256)[None, :, None], 128, 0).repeat(3, -1).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image)
     loaded = load_panorama(tmp_path / "a.png", 256)
-    assert seam_ratio(loaded.image[None]) < 1.05
+    assert np.abs(loaded.image[:, 0].astype(int) - loaded.image[:, -1]).max() <= 2  # it was 200
     assert any("did not meet" in note for note in loaded.notes)
 
 
