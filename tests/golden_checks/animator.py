@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from golden_checks import RUN, SINGLE, Case, compare, golden, load, partner
 
+from golden_checks import RUN, SINGLE, Case, compare, golden, load, partner
 from holotime.animate.diffusion import schedule, towers
 from holotime.animate.diffusion.config import ResamplerConfig, UNetConfig, VAEConfig
 from holotime.animate.diffusion.resampler import Resampler

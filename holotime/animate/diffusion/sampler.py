@@ -10,6 +10,7 @@ from torch import Tensor
 from holotime.animate.diffusion.schedule import DDIMSchedule
 from holotime.animate.diffusion.seam import blend_edge, repeat_overlap
 from holotime.animate.diffusion.unet import DeepFeatures, UNet
+from holotime.errors import HoloTimeError
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Sampler:
     cond: Conditioning
     config: SamplerConfig = SamplerConfig()
     check: Callable[[], None] = lambda: None  # called before every forward pass; raises to cancel
+    widen: Callable[[], None] | None = None  # called once when half precision overflows; gives the network more range
     _deep: dict[tuple[int, str], DeepFeatures] = field(default_factory=dict)
 
     def run(self, x: Tensor, noise: Noise, first: int = 0) -> Iterator[Step]:
@@ -108,7 +110,7 @@ class Sampler:
         total = len(self.schedule)
         for number in range(first, total):
             index = total - 1 - number
-            v = self.velocity(x, int(self.schedule.timesteps[index]), number - first)
+            v = self.velocity(x, int(self.schedule.timesteps[index]), number)
             before, x0 = self.advance(x, v, index, noise, number)
             x = blend_edge(before, number)
             yield Step(number, total, x, x0, before)
@@ -128,11 +130,11 @@ class Sampler:
             out = out + sigma * noise(number).to(x)
         return out, x0
 
-    def velocity(self, x: Tensor, t: int, age: int) -> Tensor:
-        """Guided velocity [1, 4, T, H, W], float32, at timestep t; ``age`` counts steps for the feature reuse."""
+    def velocity(self, x: Tensor, t: int, number: int) -> Tensor:
+        """Guided velocity [1, 4, T, H, W], float32, at timestep t of step ``number``."""
         frames = x.shape[2]
         spans = windows(frames, self.config.window, self.config.overlap)
-        if age % self.config.reuse_interval == 0:
+        if number % self.config.reuse_interval == 0:  # a resumed run must begin at such a step
             self._deep.clear()
         guided = self.config.guidance_scale != 1.0
         cond, uncond = torch.zeros_like(x), torch.zeros_like(x) if guided else None
@@ -174,8 +176,19 @@ class Sampler:
             deep = self._deep.setdefault((window, which), DeepFeatures(self.config.reuse_depth))
         ones = torch.ones(len(inputs), dtype=torch.long, device=inputs.device)
         frame_context = self.config.per_frame_context
-        out = self.unet(inputs, ones * t, context, ones * self.cond.fs, frame_context=frame_context, deep=deep)
-        return out.float()
+        for retry in (False, True):
+            out = self.unet(inputs, ones * t, context, ones * self.cond.fs, frame_context=frame_context, deep=deep)
+            if torch.isfinite(out).all():
+                return out.float()
+            if retry or self.widen is None or self.unet.dtype is not torch.float16:
+                break
+            self.widen()
+            self._deep.clear()
+            deep = None if deep is None else self._deep.setdefault((window, which), DeepFeatures(deep.depth))
+        raise HoloTimeError(
+            f"The network gave values that are not finite at timestep {t} ({self.unet.dtype}). The weights are "
+            "damaged: run `holotime weights verify`, or remove and fetch them again."
+        )
 
 
 def _f32(value: float) -> float:

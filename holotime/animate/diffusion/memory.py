@@ -1,0 +1,102 @@
+"""Choosing precision, batching, slicing and offload from the memory that is free."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from holotime.animate.diffusion.config import Memory, UNetConfig
+from holotime.errors import OutOfMemory
+
+GIB = 1 << 30
+LOW_BUDGET = 8 * GIB  # what ``memory="low"`` may use
+RESERVE = GIB // 2  # for the library's own workspaces
+LOW_FF_CHUNK = 32768  # tokens of a feed-forward slice under a small plan
+
+# Peak of one forward pass in units of one first-level feature map (T * H * W * model_channels values): what lies in
+# skips, one transformer block and one concatenation; with the feed-forward layer whole, or in slices.
+WHOLE_MAPS = 22.0
+SLICED_MAPS = 15.0
+# Peak of decoding one frame, in units of its pixels times the width of the autoencoder's second level (256).
+DECODE_MAPS = 5.0
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a stage is run."""
+
+    dtype: torch.dtype  # of the weights and activations
+    batched: bool  # both guidance passes at once
+    ff_chunk: int  # tokens of a feed-forward slice; 0: all at once
+    vae_chunk: int  # frames the autoencoder takes at once
+    estimate: int  # bytes expected at the peak of a step, weights included
+    reason: str  # one sentence for the report
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be taken on the device."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # systems that do not tell
+        return 8 * GIB
+
+
+def unet_bytes(config: UNetConfig, dtype: torch.dtype) -> int:
+    """Bytes of the U-Net's weights: counted once on the meta device."""
+    from holotime.animate.diffusion.unet import UNet
+
+    with torch.device("meta"):
+        return sum(p.numel() for p in UNet(config).parameters()) * dtype.itemsize
+
+
+def choose_dtype(device: torch.device, asked: str) -> torch.dtype:
+    """The precision asked for; ``auto`` is half precision on a GPU and float32 on the CPU."""
+    if asked != "auto":
+        return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[asked]
+    return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def make_plan(
+    config: UNetConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    frames: int,
+    height: int,
+    width: int,
+    *,
+    mode: Memory = "auto",
+    free: int | None = None,
+) -> MemoryPlan:
+    """The fastest plan that fits for a window of ``frames`` frames of height x width pixels.
+
+    ``free`` replaces the measured free memory (bytes). Raises OutOfMemory when not even the smallest plan fits.
+    """
+    free = free_memory(device) if free is None else free
+    budget = min(free, LOW_BUDGET) if mode == "low" else free
+    weights = unet_bytes(config, dtype)
+    one_map = frames * (height // 8) * (width // 8) * config.model_channels * dtype.itemsize
+    frame = height * width * 256 * dtype.itemsize * DECODE_MAPS
+    vae_chunk = int(min(8, max(1, (budget - RESERVE) * 0.6 // frame)))
+    options = [
+        (True, 0, WHOLE_MAPS * 2, "both guidance passes in one batch"),
+        (True, LOW_FF_CHUNK, SLICED_MAPS * 2, "both guidance passes in one batch, feed-forward in slices"),
+        (False, 0, WHOLE_MAPS, "guidance passes one after the other"),
+        (False, LOW_FF_CHUNK, SLICED_MAPS, "guidance passes one after the other, feed-forward in slices"),
+    ]
+    if mode == "low":
+        options = options[-1:]
+        vae_chunk = 1
+    for batched, chunk, maps, words in options:
+        need = int(weights + maps * one_map + RESERVE)
+        if mode == "high" or need <= budget:
+            reason = f"{words}; about {need / GIB:.1f} GiB of {budget / GIB:.1f} GiB ({mode})"
+            return MemoryPlan(dtype, batched, chunk, vae_chunk, need, reason)
+    raise OutOfMemory(
+        f"{frames} frames of {width}x{height} need about {need / GIB:.1f} GiB even in the smallest plan, and "
+        f"{budget / GIB:.1f} GiB are free on {device}. Close other programs, or choose fewer frames or a smaller stage."
+    )

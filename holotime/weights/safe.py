@@ -1,0 +1,51 @@
+"""Reading model files that come from elsewhere: no code in them is run, and a damaged file is named as such."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from holotime.errors import InputError
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """The dictionary in a .safetensors file or in a file written by torch.save; tensors stay on disk until used.
+
+    Pickled files are read with ``weights_only=True``. Raises InputError for a file that is missing, empty, cut short,
+    of another kind, or that asks for code to be run.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist. Check the name.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes). Download it again.")
+    try:
+        data = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("GLOBAL ")[-1].split(" was not")[0] if "GLOBAL" in str(error) else ""
+        if reason:
+            raise InputError(
+                f"{path.name} was refused: besides tensors it wants to run {reason}. Only tensors are loaded from it; "
+                "get the file from its publisher, or a .safetensors version."
+            ) from error
+        raise InputError(f"{path.name} cannot be read as a model file. Download it again.") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError) as error:
+        raise InputError(
+            f"{path.name} cannot be read as a model file; it is cut short or of another kind "
+            f"({str(error).splitlines()[0][:120]}). Download it again."
+        ) from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path.name} holds a {type(data).__name__}, not a dictionary of tensors.")
+    return data
+
+
+def _read_pickle(path: Path) -> Any:
+    """torch.load without code, memory-mapped where the file's format allows."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if "mmap can only be used" not in str(error):
+            raise
+    return torch.load(path, map_location="cpu", weights_only=True)
