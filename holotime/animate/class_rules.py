@@ -116,11 +116,14 @@ def find_sky(look: Look) -> NDArray[np.bool_]:
     floating = (p[..., WATER] > 0.35) & (latitude > 0.03) & ~dilate(soft_edges, 1) & ~sky
     if "aurora" in look.words:
         # Curtains of light hang down to the hills, wherever the picture's horizon is.
-        floating |= (look.p[..., WATER] > 0.3) & (latitude > -0.3) & ~dilate(soft_edges, 1) & ~sky
+        hanging = (latitude > 0.05) | ((p[..., WATER] > 0.3) & (latitude > -0.3))
+        floating |= hanging & ~dilate(soft_edges, 1) & ~sky
     labels, count = label(floating)
     touching = np.bincount(labels.ravel(), (dilate(sky, 2) & floating).ravel(), minlength=count) > 4
     touching[0] = False
     sky |= touching[labels]
+    # What was cut along lies between two patches of sky: join them.
+    sky |= ~dilate(~dilate(sky, 4), 4) & ((p[..., WATER] > 0.2) | ("aurora" in look.words))
     # A solid thing in front of the sky shows a silhouette. What borders on the sky without any edge and is smooth
     # inside - smoke, an aurora, a cloud on the horizon - is sky. Only above the horizon, where nothing hides its foot.
     stuff = ~sky & (p[..., VEGETATION] < 0.3) & (latitude > 0.03)
@@ -211,7 +214,7 @@ def find_grass(look: Look, sky: NDArray[np.bool_], water: NDArray[np.bool_]) -> 
     ground = (look.p[..., GROUND] + look.p[..., WATER] + look.p[..., VEGETATION] > 0.5) & (look.latitude < -0.02)
     ground &= ~water & ~sky
     blades = density(look.sharp > TEXTURE / max(look.scale, 0.25), ground, 0.05) > 0.3
-    green = (g > b + 0.06) & (2 * g - r - b > 0.03) & (g > r - 0.015)
+    green = (g > b + 0.06) & (2 * g - r - b > 0.03) & (g > r - 0.06)
     meadow = large_parts((density(green, ground, 0.05) > 0.5) & ground & blades, 0.15)
     return ramp(meadow, 0.06, 0.01) * smoothstep(-1.45, -1.0, look.latitude)
 

@@ -10,12 +10,13 @@ from holotime.animate.motion import Harmonics, add_harmonic, whole
 
 def flicker(
     matter: Matter, wind: float, strength: float, duration: float, frames: int, rng: np.random.Generator
-) -> Harmonics:
-    """Glow [H, W] of lights, flames, sparks, caustics and stars.
+) -> tuple[Harmonics, Harmonics]:
+    """Glow [H, W] of lights, flames, sparks and caustics, and twinkle [H, W] of stars.
 
     Phases are smooth over a few degrees, so a lamp flickers as one.
     """
     glow: Harmonics = {}
+    twinkle: Harmonics = {}
     frame = turn(wind)
     d = sphere.directions(*matter.lights.shape)
     kinds = (
@@ -33,8 +34,9 @@ def flicker(
             phase = 3.0 * SphereNoise(rng, detail, frame)(d[where])
             full = np.zeros(weight.shape, np.complex64)
             full[where] = weight[where] * size * strength * np.exp(1j * phase)
-            add_harmonic(glow, whole(frequency, duration, frames), full)
-    return glow
+            target = twinkle if weight is matter.stars else glow
+            add_harmonic(target, whole(frequency, duration, frames), full)
+    return glow, twinkle
 
 
 def sparkle(

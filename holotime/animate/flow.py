@@ -89,15 +89,17 @@ def build_motion(
     add(grass_waves(matter, wind, strength, duration, frames, rng(8)))
     add(aurora_sway(matter, wind, strength, duration, frames, rng(5)))
     progress(0.85, "sway")
-    add(({}, flicker(matter, wind, strength, duration, frames, rng(6))))
+    light, twinkle = flicker(matter, wind, strength, duration, frames, rng(6))
+    add(({}, light))
     add(({}, sparkle(rgb, matter, wind, strength, duration, frames, rng(7))))
     if hint:
         # A painted stroke replaces what things would do by themselves; freezing holds light, too.
         keep = (1 - hint.weight) * hint.free
         sway = {m: a * keep[..., None] for m, a in sway.items()}
         glow = {m: a * hint.free for m, a in glow.items()}
+        twinkle = {m: a * hint.free for m, a in twinkle.items()}
     progress(1.0, "effects")
-    return Motion(drift, sway, glow, duration)
+    return Motion(drift, sway, glow, twinkle, duration)
 
 
 @contextmanager

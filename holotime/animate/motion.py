@@ -31,6 +31,7 @@ class Motion:
     drift: Drift
     sway: Harmonics  # displacement of what is seen, in radians
     glow: Harmonics  # change of brightness, as a fraction
+    twinkle: Harmonics  # the same for stars, which stay in place in front of what drifts
     duration: float  # seconds of one loop
 
 

@@ -20,7 +20,10 @@ SKY_SPEED = math.radians(2.6)  # radians per second of clouds overhead
 SKY_FLOOR = 0.30  # the earth is round: layers at the horizon still move with this share of the speed overhead
 FOG_SPEED = math.radians(1.6)  # radians per second of fog banks
 WATER_SPEED = 0.28  # metres per second of the surface
-MAX_STEP = math.radians(7.0)  # radians that the two cross-faded pictures may lie apart
+MAX_STEP = math.radians(6.0)  # radians that the two cross-faded pictures lie apart at most, or they show as two
+SKY_FADE = 4.0  # seconds that one cross-fade of the sky lasts at most
+WATER_FADE = 1.2  # seconds; water changes faster than clouds
+HINT_FADE = 0.75  # seconds; what is painted may be fast
 
 
 def sky_velocity(d: NDArray[np.float32], wind: float, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -70,7 +73,9 @@ def drift_field(
     if matter.fog.any():
         velocity = velocity + strength * matter.fog[..., None] * fog_velocity(d, wind, rng)
     wet = speed * water[..., None] * water_velocity(d, wind, rng)
-    sky_cycles, water_cycles = (_cycles(v, duration) for v in (velocity, wet))
+    sky_cycles, water_cycles = _cycles(duration, SKY_FADE), _cycles(duration, WATER_FADE)
+    velocity = _limit(velocity, MAX_STEP * sky_cycles / duration)
+    wet = _limit(wet, MAX_STEP * water_cycles / duration)
     share = (matter.water > matter.sky).astype(np.float32)
     velocity = (velocity + wet).astype(np.float32)
     weights = {sky_cycles: 1 - share}
@@ -78,16 +83,19 @@ def drift_field(
     if override is not None:
         painted, weight, free = override
         velocity = ((1 - weight[..., None]) * velocity + weight[..., None] * painted * strength) * free[..., None]
-        hint_cycles = _cycles(painted * weight[..., None] * strength, duration)
+        hint_cycles = _cycles(duration, HINT_FADE)
         blend = np.clip(4 * weight, 0, 1)
         weights = {k: w * (1 - blend) for k, w in weights.items()}
         weights[hint_cycles] = weights.get(hint_cycles, 0) + blend
     return Drift(velocity.astype(np.float32), {k: np.asarray(w, np.float32) for k, w in weights.items()})
 
 
-def _cycles(velocity: NDArray[np.float32], duration: float) -> int:
-    """How often a field [H, W, 3] must cross-fade in a loop so that few pixels move further than MAX_STEP at once."""
-    speed = np.linalg.norm(velocity, axis=-1)
-    fast = float(np.quantile(speed[speed > 1e-4], 0.9)) if (speed > 1e-4).any() else 0.0
-    # Also never much longer than four seconds, or long loops would smear.
-    return max(1, math.ceil(fast * duration / MAX_STEP), math.ceil(duration / 4.0))
+def _cycles(duration: float, fade: float) -> int:
+    """How often to cross-fade in a loop of ``duration`` seconds, so that one lasts about ``fade`` seconds."""
+    return max(1, round(duration / fade))
+
+
+def _limit(velocity: NDArray[np.float32], fastest: float) -> NDArray[np.float32]:
+    """Bend speeds of a field [H, W, 3] smoothly below ``fastest`` radians per second; slow ones stay as they are."""
+    speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
+    return (velocity / (1 + (speed / fastest) ** 4) ** 0.25).astype(np.float32)

@@ -50,6 +50,8 @@ class Prepared:
     sway: NDArray[np.complex64]  # [A, N, 2]
     glow_m: NDArray[np.int32]  # [B]
     glow: NDArray[np.complex64]  # [B, N]
+    twinkle_m: NDArray[np.int32]  # [C]
+    twinkle: NDArray[np.complex64]  # [C, N] of what stays in front
     duration: float  # seconds
 
 
@@ -158,6 +160,8 @@ def _frame(
     sway,
     glow_turn,
     glow,
+    twinkle_turn,
+    twinkle,
     t,
     duration,
 ):
@@ -213,16 +217,19 @@ def _frame(
                         smooth[c] += weight * mean[c]
                         detail[c] += weight * (colour[c] - mean[c])
                 variance = u * u + (1 - u) * (1 - u) + 2 * u * (1 - u) * correlation[k, n]
-                gain = np.float32(1.0 / math.sqrt(max(variance, 0.5)))
+                gain = np.float32(1.0 / math.sqrt(max(variance, 0.55)))
                 for c in range(3):
                     total[c] += share * (smooth[c] + gain * detail[c])
 
         light = np.float32(1.0)
         for b in range(len(glow_turn)):
             light += (glow[b, n] * glow_turn[b]).real
+        lamp = np.float32(1.0)
+        for b in range(len(twinkle_turn)):
+            lamp += (twinkle[b, n] * twinkle_turn[b]).real
         i, j = pixels[n] // width, pixels[n] % width
         for c in range(3):
-            value = (total[c] + front[n, c]) * light
+            value = total[c] * light + front[n, c] * lamp
             out[i, j, c] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)) + np.float32(0.5))
 
 
@@ -239,7 +246,7 @@ def _without(image: NDArray[np.float32], stars: NDArray[np.float32]) -> NDArray[
     gap = dilate(stars > 0, max(1, round(2 * len(image) / 512)))
     rest = (~gap).astype(np.float32)[..., None]
     around = sphere.blur_sphere(image * rest, 0.012) / np.maximum(sphere.blur_sphere(rest, 0.012), 1e-3)
-    return np.where(gap[..., None], np.minimum(around, image), image)
+    return np.where(gap[..., None], around, image)
 
 
 def prepare(panorama: NDArray[np.uint8], motion: Motion, stars: NDArray[np.float32] | None = None) -> Prepared:
@@ -250,7 +257,7 @@ def prepare(panorama: NDArray[np.uint8], motion: Motion, stars: NDArray[np.float
     moving = np.linalg.norm(motion.drift.velocity, axis=-1) > STILL_SPEED
     for amplitude in motion.sway.values():
         moving |= np.abs(amplitude).max(-1) > STILL_SWAY
-    for amplitude in motion.glow.values():
+    for amplitude in (*motion.glow.values(), *motion.twinkle.values()):
         moving |= np.abs(amplitude) > STILL_GLOW
     pixels = np.flatnonzero(moving).astype(np.int32)
     image = panorama.astype(np.float32)
@@ -263,6 +270,7 @@ def prepare(panorama: NDArray[np.uint8], motion: Motion, stars: NDArray[np.float
     cycles = np.array(sorted(motion.drift.cycles), np.int32)
     sway_m, sway = _stack(motion.sway, pixels, (2,))
     glow_m, glow = _stack(motion.glow, pixels, ())
+    twinkle_m, twinkle = _stack(motion.twinkle, pixels, ())
     weights = np.stack([motion.drift.cycles[k].reshape(-1)[pixels] for k in cycles]).astype(np.float32)
     prepared = Prepared(
         panorama=panorama,
@@ -278,6 +286,8 @@ def prepare(panorama: NDArray[np.uint8], motion: Motion, stars: NDArray[np.float
         sway=sway,
         glow_m=glow_m,
         glow=glow,
+        twinkle_m=twinkle_m,
+        twinkle=twinkle,
         duration=motion.duration,
     )
     for k, count in enumerate(cycles):
@@ -324,6 +334,8 @@ def render(prepared: Prepared, t: float, out: NDArray[np.uint8]) -> None:
         p.sway,
         turns(p.glow_m, t),
         p.glow,
+        turns(p.twinkle_m, t),
+        p.twinkle,
         t,
         p.duration,
     )

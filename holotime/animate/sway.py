@@ -11,12 +11,12 @@ from holotime.animate.fields import SphereNoise, azimuth, east_north, smoothstep
 from holotime.animate.motion import Harmonics, add_harmonic, whole
 from holotime.perceive import EYE_HEIGHT
 
-FOLIAGE_REACH = 0.0065  # radians that the tips of leaves move to each side
+FOLIAGE_REACH = 0.0048  # radians that the tips of leaves move to each side
 GRASS_REACH = 0.0055  # radians that near blades bend to each side
 GRASS_SHADE = 0.030  # brightness of a gust
 RIPPLE = 0.030  # displacement of a ripple as a share of its wavelength as seen
-RIPPLE_SHADE = 0.045  # brightness of a ripple's slope
-AURORA_REACH = 0.022  # radians
+RIPPLE_SHADE = 0.024  # brightness of a ripple's slope
+AURORA_REACH = 0.011  # radians
 
 
 def foliage_sway(
@@ -115,7 +115,7 @@ def ripples(
             change_north = slant / down * (outward @ k)
             change = np.hypot(change_east, change_north)
             seen = 2 * math.pi / np.maximum(change, 1e-6)
-            w = smoothstep(4 * pixel, 9 * pixel, seen) * (1 - smoothstep(0.10, 0.25, seen))
+            w = smoothstep(4 * pixel, 9 * pixel, seen) * (1 - smoothstep(0.05, 0.12, seen))
             jitter = SphereNoise(rng, 9.0, frame, waves=5)
             phase0 = rng.uniform(0, 2 * math.pi)
             some = w > 0.01
@@ -156,13 +156,13 @@ def aurora_sway(
     upright = d * np.float32([1, 1, 0.35])
     frame = turn(wind)
     horizontal = np.hypot(d[..., 0], d[..., 1])
-    for frequency, reach, light in ((0.5, 0.65, 0.15), (1.0, 0.3, 0.06)):
+    for frequency, reach, light in ((0.5, 0.7, 0.075), (1.0, 0.3, 0.03)):
         m = whole(frequency, duration, frames)
-        phase = 2.2 * SphereNoise(rng, 3.0 + 4 * frequency, frame)(upright)
+        phase = 1.8 * SphereNoise(rng, 1.5 + 3 * frequency, frame)(upright)
         wave = matter.aurora * strength * np.exp(1j * phase)
         # East is undefined at the zenith; the sideways wave fades out towards it.
         sideways = AURORA_REACH * reach * wave * smoothstep(0.1, 0.5, horizontal)
         add_harmonic(sway, m, np.stack([sideways, 0 * sideways], -1))
-        run = 2.5 * SphereNoise(rng, 6.0 + 8 * frequency, frame)(upright)
+        run = 2.0 * SphereNoise(rng, 2.0 + 4 * frequency, frame)(upright)
         add_harmonic(glow, m, matter.aurora * strength * light * np.exp(1j * run))
     return sway, glow
