@@ -298,7 +298,7 @@ class Broker:
         if request.jobs:
             infos = [self._jobs.info(job) for job in request.jobs]
         else:
-            page, _ = self._journal.page(["running", "queued"], 0, 1000)
+            page, _ = self._journal.page(["running", "queued"], 0, protocol.PAGE)
             infos = [self._jobs.info(info.job) if info.status == "running" else info for info in page]
         infos = [dataclasses.replace(info, log_tail="") for info in infos]
         self._subscriptions.subscribe(connection, client, request)

@@ -107,7 +107,7 @@ class Client:
         """Send a job with whichever of its input files the server lacks; gives its id."""
         job = job_id or new_job_id()
         sources = {name: FileSource.of(path) for name, path in (inputs or {}).items()}
-        reply = self._wait(self.session.submit(job, kind, params, sources, priority))
+        reply = self.wait_for(self.session.submit(job, kind, params, sources, priority))
         assert isinstance(reply, protocol.JobReply)
         return job
 
@@ -163,7 +163,7 @@ class Client:
 
     def fetch(self, sha256: str, dest: str | os.PathLike, size: int = 0) -> Path:
         """Bring a blob into a file: on one machine a link to the read-only file of the store, else its bytes."""
-        self._wait(self.session.fetch(sha256, size, dest))
+        self.wait_for(self.session.fetch(sha256, size, dest))
         return Path(dest)
 
     def fetch_all(self, job_id: str, folder: str | os.PathLike) -> dict[str, Path]:
@@ -207,13 +207,14 @@ class Client:
 
     def ask(self, request: Message) -> Message:
         """Send a request and wait for its answer; Refused when it is an error."""
-        reply = self._wait(self.session.request(request))
+        reply = self.wait_for(self.session.request(request))
         assert reply is not None
         return reply
 
     # inside
 
-    def _wait(self, rid: int) -> Message | None:
+    def wait_for(self, rid: int) -> Message | None:
+        """Wait for the answer to a request that was given to the session; None for a fetch that has ended well."""
         while rid not in self._answers:
             self._step(self._patience(None))
         happening = self._answers.pop(rid)
@@ -248,7 +249,7 @@ class Client:
                 except zmq.Again:
                     break
                 self._sort(self.session.receive(frame))
-        self._flush()
+                self._flush()  # at once, so that the server has the next request while we write this chunk
 
     def _flush(self) -> None:
         for channel, frame in self.session.outgoing():

@@ -93,7 +93,7 @@ class Journal:
     def info(self, job: str) -> JobInfo | None:
         """A job with its results and its log's tail."""
         row = self._db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE job = ?", (job,)).fetchone()
-        return self._infos([row])[0] if row else None
+        return self._info(row) if row else None
 
     def page(self, statuses: Iterable[str], offset: int, count: int) -> tuple[list[JobInfo], int]:
         """(jobs of these statuses, newest first, without log tails; how many there are)."""
@@ -103,7 +103,7 @@ class Journal:
         rows = self._db.execute(
             f"SELECT {_COLUMNS} FROM jobs {where} ORDER BY number DESC LIMIT ? OFFSET ?", [*wanted, count, offset]
         ).fetchall()
-        return self._infos([(*row[:-1], "") for row in rows]), total
+        return [self._info((*row[:-1], "")) for row in rows], total
 
     def counts(self) -> dict[str, int]:
         """Number of jobs by status."""
@@ -266,13 +266,10 @@ class Journal:
         )
         self._note(job, f"{status} {error_class}".strip())
 
-    def _infos(self, rows: list[tuple[Any, ...]]) -> list[JobInfo]:
-        infos = []
-        for row in rows:
-            results = self._db.execute("SELECT name, sha256, size, file FROM results WHERE job = ?", (row[0],))
-            refs = {name: BlobRef(sha256=sha, size=size, file=file) for name, sha, size, file in results}
-            infos.append(JobInfo(**dict(zip(_COLUMNS.split(", "), row, strict=True)), results=refs))
-        return infos
+    def _info(self, row: tuple[Any, ...]) -> JobInfo:
+        results = self._db.execute("SELECT name, sha256, size, file FROM results WHERE job = ?", (row[0],))
+        refs = {name: BlobRef(sha256=sha, size=size, file=file) for name, sha, size, file in results}
+        return JobInfo(**dict(zip(_COLUMNS.split(", "), row, strict=True)), results=refs)
 
 
 def read_needed_blobs(path: Path) -> set[str]:

@@ -2,7 +2,22 @@
 
 from typing import Annotated
 
-from .protocol import AtMost, BlobRef, Count, JobId, Long, Message, Name, Params, Seconds, Sha256, Short, Text, message
+from .protocol import (
+    MAX_RESULTS,
+    AtMost,
+    BlobRef,
+    Count,
+    JobId,
+    Long,
+    Message,
+    Name,
+    Params,
+    Seconds,
+    Sha256,
+    Short,
+    Text,
+    message,
+)
 
 FilePath = Annotated[str, Text(4096)]
 
@@ -41,7 +56,7 @@ class Done(Message):
     """From the worker: these files of the job's folder, written through to the disk, are its results."""
 
     job: JobId
-    results: Annotated[dict[Name, BlobRef], AtMost(200)]
+    results: Annotated[dict[Name, BlobRef], AtMost(MAX_RESULTS)]
     stage_seconds: dict[Short, Seconds]
 
 

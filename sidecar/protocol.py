@@ -10,6 +10,7 @@ no socket and no thread; whoever drives it moves bytes between it and three DEAL
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -40,10 +41,11 @@ MAX_FRAME = 2 << 20  # bytes of any frame; sockets refuse more before it is allo
 CHUNK = 1 << 20  # bytes of blob in one chunk; the last one of a blob may be shorter
 WINDOW = 8  # chunks that may be under way in one transfer
 MAX_DEPTH = 12  # containers inside containers in a frame
-MAX_ITEMS = 20_000  # values in a frame
+MAX_ITEMS = 50_000  # values in a frame
 MAX_PARAMS = 64 << 10  # bytes of a job's parameters, packed
 MAX_PREVIEW = 256 << 10  # bytes of a JPEG preview
-PAGE = 100  # jobs in one job list
+MAX_RESULTS = 40  # files that a job may leave
+PAGE = 100  # jobs in one list; with all their results they fit into a frame
 EVENT_CREDIT = 64  # events that a subscriber lets the server have under way
 HEARTBEAT_SECONDS = 3.0  # between pings
 LOST_SECONDS = 10.0  # silence after which the server counts as gone
@@ -387,10 +389,8 @@ class JobInfo:
     note: Short = ""
     error_class: Annotated[str, Text(100)] = ""
     error: Annotated[str, Text(2000)] = ""  # what to show to the user
-    log_tail: Long = (
-        ""  # last lines of the worker's log, for a failure; only in the answer to `job` and in state events
-    )
-    results: Annotated[dict[Name, BlobRef], AtMost(200)] = field(default_factory=dict)
+    log_tail: Long = ""  # last lines of the worker's log, for a failure; left out of lists
+    results: Annotated[dict[Name, BlobRef], AtMost(MAX_RESULTS)] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -529,7 +529,7 @@ class Locate(Message):
 class Subscribe(Message):
     """Send me what happens to these jobs (none named: to all). Replaces this connection's earlier subscription."""
 
-    jobs: Annotated[list[JobId], AtMost(1000)] = field(default_factory=list)
+    jobs: Annotated[list[JobId], AtMost(PAGE)] = field(default_factory=list)
     credit: Annotated[int, Span(1, 1000)] = EVENT_CREDIT
 
 
@@ -656,10 +656,10 @@ class Pruned(Message):
 
 @message("subscribed")
 class Subscribed(Message):
-    """From here on nothing is missed. ``jobs`` is how the named jobs (or all unfinished ones) stand now."""
+    """From here on nothing is missed. ``jobs`` is how the named jobs (or the newest unfinished ones) stand now."""
 
     epoch: Short
-    jobs: Annotated[list[JobInfo], AtMost(1000)]
+    jobs: Annotated[list[JobInfo], AtMost(PAGE)]
 
 
 @message("state")
@@ -984,7 +984,7 @@ class Session:
                 return []
 
             for sha in reply.need:
-                self._upload(_Upload(sources[sha], rid, lambda error, sha=sha: after(sha, error)))
+                self._upload(_Upload(sources[sha], rid, functools.partial(after, sha)))
             return []
 
         return self._ask(request, handle)

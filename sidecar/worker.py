@@ -27,6 +27,8 @@ from .security import KeyPair, secure_client
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 0.5
+POST_MS = 50  # between posts of progress, of which the newest is enough
+BELL = "inproc://bell"
 PREVIEW_SECONDS = 1.0  # between previews
 
 
@@ -91,6 +93,10 @@ class Worker:
         self._runner_name = runner
         self._runner: Callable | None = None
         self.desk = _Desk()
+        self.context = zmq.Context()
+        self._bell = self.context.socket(zmq.PAIR)  # rung when the other thread should not wait
+        self._bell.linger = 0
+        self._bell.bind(BELL)
 
     def serve(self) -> None:
         """Run jobs for ever."""
@@ -109,6 +115,8 @@ class Worker:
         with self.desk.lock:
             self.desk.outbox.pop(item.kind, None)
             self.desk.outbox[item.kind] = item
+        if isinstance(item, (Done, Broke)):
+            self._bell.send(b"")
 
     def _run(self, task: Begin) -> Message:
         from holotime.errors import Cancelled, HoloTimeError
@@ -126,6 +134,8 @@ class Worker:
             report("starting", 0.0)
             made = self._load()(task.job_kind, task.params, inputs, out_dir, Path(task.cache_dir), report)
             report.close_stage(time.monotonic())
+            if len(made) > protocol.MAX_RESULTS:
+                raise ValueError(f"a job may leave {protocol.MAX_RESULTS} files, this one left {len(made)}")
             results = {name: _seal(out_dir, name, Path(path)) for name, path in made.items()}
             return Done(job=task.job, results=results, stage_seconds=report.stage_seconds)
         except Cancelled:
@@ -188,11 +198,15 @@ def _redirect_output(path: Path) -> None:
 
 def _converse(worker: Worker, endpoint: str, keys: KeyPair, server_public: str) -> None:
     """The second thread: beats and messages out, tasks and halts in."""
-    context = zmq.Context()
-    socket = context.socket(zmq.DEALER)
+    bell = worker.context.socket(zmq.PAIR)
+    bell.connect(BELL)
+    socket = worker.context.socket(zmq.DEALER)
     socket.linger = 0
     secure_client(socket, keys, server_public)
     socket.connect(endpoint)
+    poller = zmq.Poller()
+    poller.register(bell, zmq.POLLIN)
+    poller.register(socket, zmq.POLLIN)
     desk, beaten = worker.desk, 0.0
     while True:
         now = time.monotonic()
@@ -204,7 +218,10 @@ def _converse(worker: Worker, endpoint: str, keys: KeyPair, server_public: str) 
             socket.send(protocol.encode(Beat(pid=os.getpid(), quiet=quiet)))
         for item in outbox.values():
             socket.send(protocol.encode(item))
-        if not socket.poll(50):
+        ready = dict(poller.poll(POST_MS))
+        if bell in ready:
+            bell.recv()
+        if socket not in ready:
             continue
         order = protocol.decode(socket.recv())
         with desk.lock:

@@ -156,7 +156,7 @@ def test_the_scan_reads_msgpack_as_msgpack_does(value: Any) -> None:
         b"\xdb\x7f\xff\xff\xff",
         b"\xdc\x00",  # a length that is cut off
         b"\x91" * 40 + b"\xc0",  # deep
-        b"\xdc\x75\x30" + b"\xc0" * 30000,  # many
+        b"\xdc\xea\x60" + b"\xc0" * 60000,  # many
         b"\xc7\x01\x05x",  # an extension
         b"\xd6\xff\x00\x00\x00\x00",  # a time stamp
         b"\xc1",

@@ -1,0 +1,138 @@
+"""Many small jobs while worker, server and client are killed at random: is any lost, done twice, or different? JSON.
+
+    python benchmarks/soak.py [--jobs 2000] [--seconds 600] [--seed 0]
+
+Linux only (finds the worker through /proc). Ends when all jobs are done or the time is over.
+"""
+
+import argparse
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+os.environ["PYTHONPATH"] = str(ROOT / "tests" / "sidecar")
+
+from sidecar.client import Client, start_server  # noqa: E402 the path comes first
+from sidecar.protocol import ProtocolError  # noqa: E402
+
+PAUSE_SECONDS = (0.3, 2.0)  # between kills
+
+
+def job_name(number: int) -> str:
+    return f"soak-job-{number:06d}"
+
+
+def expected(number: int) -> str:
+    """The text that the job's result must hold."""
+    return repr([("do", "digest"), ("n", number)])
+
+
+def client_main(root: Path, jobs: int) -> None:
+    """A client that may be killed at any time: submits every job (again), waits for each and fetches its result."""
+    out = root.parent / "out"
+    with Client(root / "connection.json", timeout=20) as client:
+        for number in range(jobs):
+            if not (out / str(number)).exists():
+                client.submit("generate", {"do": "digest", "n": number}, job_id=job_name(number))
+        for number in range(jobs):
+            if not (out / str(number)).exists():
+                info = client.wait(job_name(number))
+                client.fetch(info.results["digest"].sha256, out / str(number))
+        client.shutdown()
+
+
+def worker_of(server: int) -> int | None:
+    """The pid of a server's worker."""
+    try:
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    except OSError:
+        return None
+    return int(children[0]) if children else None
+
+
+def soak(folder: Path, jobs: int, seconds: float, chance: random.Random) -> dict:
+    """Run it; gives the counts."""
+    root = folder / "root"
+    (folder / "out").mkdir()
+    command = [sys.executable, __file__, "--client", str(root), "--jobs", str(jobs)]
+    server, _ = start_server(root, "--runner", "runners:run_job")
+    client = subprocess.Popen(command)
+    kills = {"worker": 0, "server": 0, "client": 0}
+    end = time.monotonic() + seconds
+    finished = False
+    while time.monotonic() < end and not finished:
+        try:
+            finished = client.wait(chance.uniform(*PAUSE_SECONDS)) == 0
+            if not finished:  # it found no server at its start, or lost patience
+                client = subprocess.Popen(command)
+            continue
+        except subprocess.TimeoutExpired:
+            victim = chance.choice(["worker", "worker", "server", "client"])
+        worker = worker_of(server.pid)
+        if victim == "worker" and worker:
+            os.kill(worker, 9)
+        elif victim == "server":
+            server.kill()
+            server.wait()
+            server, _ = start_server(root, "--runner", "runners:run_job")
+        elif victim == "client":
+            client.kill()
+            client.wait()
+            client = subprocess.Popen(command)
+        else:
+            continue
+        kills[victim] += 1
+    client.kill()
+    client.wait()
+    if server.poll() is None and not finished:
+        server.kill()
+    server.wait(30)
+    db = sqlite3.connect(root / "journal.sqlite3")
+    done = dict(db.execute("SELECT job, status FROM jobs"))
+    twice = db.execute(
+        "SELECT count(*) FROM (SELECT job FROM attempts WHERE outcome = 'succeeded' GROUP BY job HAVING count(*) > 1)"
+    ).fetchone()[0]
+    attempts = db.execute("SELECT count(*) FROM attempts").fetchone()[0]
+    db.close()
+    texts = {n: (folder / "out" / str(n)) for n in range(jobs)}
+    return {
+        "jobs": jobs,
+        "finished": finished,
+        "lost": sum(done.get(job_name(n)) != "succeeded" for n in range(jobs)),
+        "run_twice": twice,
+        "mismatched": sum(path.exists() and path.read_text() != expected(n) for n, path in texts.items()),
+        "not_fetched": sum(not path.exists() for path in texts.values()),
+        "attempts": attempts,
+        "restarts": kills,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--client", type=Path, default=None, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.client:
+        try:
+            client_main(arguments.client, arguments.jobs)
+        except (ProtocolError, TimeoutError):
+            sys.exit(1)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        print(
+            json.dumps(soak(Path(folder), arguments.jobs, arguments.seconds, random.Random(arguments.seed)), indent=1)
+        )
+
+
+if __name__ == "__main__":
+    main()
