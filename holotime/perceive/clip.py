@@ -14,7 +14,7 @@ from holotime import sphere
 from holotime.clip import Clip
 from holotime.errors import InputError
 from holotime.perceive import MOVER, SKY, ClipPerception, ImagePerception, regions
-from holotime.perceive.coarse import Coarse, small_image
+from holotime.perceive.coarse import Coarse, apply_rules, small_image
 from holotime.perceive.flow import flow_between, grey, speed, visible
 from holotime.perceive.predict import Backend, check_backend, check_image, read_coarse
 from holotime.perceive.travel import find_travellers, place_travellers
@@ -103,6 +103,11 @@ def _chosen(count: int, most: int) -> list[int]:
     return sorted({int(i) for i in (np.arange(min(count, most)) * count) // min(count, most)})
 
 
+def _median_picture(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """[H, W, 3] median over time of frames [S, H, W, 3]: what is there most of the time."""
+    return np.partition(frames, len(frames) // 2, axis=0)[len(frames) // 2]
+
+
 def perceive_clip(
     clip: Clip,
     *,
@@ -132,22 +137,19 @@ def perceive_clip(
     moving = moving_mask(clip, forward)
 
     readings: dict[int, Coarse] = {}
-    smalls: dict[int, NDArray[np.uint8]] = {}
-
     used = "" if still is None else still.backend
 
     def read(indices: list[int], progress: Progress) -> None:
         nonlocal used
         for i in track([k for k in indices if k not in readings], progress, "reading frames"):
-            smalls[i] = small_image(clip.frames[i])
-            readings[i], used = read_coarse(smalls[i], backend)
+            readings[i], used = read_coarse(small_image(clip.frames[i]), backend)
 
     if still is None:
         chosen = _chosen(len(clip) if moving.any() else 1, STATIC_FRAMES)
         read(chosen, part(progress, 0.3, 0.5))
-        picture = np.median(clip.frames[chosen], axis=0).astype(np.uint8) if len(chosen) > 1 else clip.frames[chosen[0]]
-        coarse = _static([readings[i] for i in chosen])
-        static = upsample(coarse, picture, small_image(picture))
+        picture = _median_picture(clip.frames[chosen])
+        small = small_image(picture)
+        static = upsample(apply_rules(_static([readings[i] for i in chosen]), small), picture, small)
         sky = static.classes[..., SKY] >= 0.5
     else:
         sky = np.isinf(still.distance)
@@ -159,7 +161,7 @@ def perceive_clip(
     distance[:] = np.where(sky, np.float32(np.inf), np.exp(static.log_distance))
     if moving.any() and used.startswith("network"):
         read(_chosen(len(clip), TRAVEL_FRAMES), part(progress, 0.55, 0.8))
-        found = find_travellers(clip, readings, smalls, static, moving, forward, backward, part(progress, 0.8, 0.9))
+        found = find_travellers(clip, readings, static, sky, moving, forward, backward, part(progress, 0.8, 0.9))
         if any(traveller.mask.any() for traveller in found.values()):
             place_travellers(distance, found, static, forward, backward, part(progress, 0.9, 1.0))
     progress(1.0, "perceived")

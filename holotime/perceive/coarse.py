@@ -14,6 +14,11 @@ from holotime.perceive.network import TRAINED_SIZE, load_network
 PLANE_MIN_DIP = 0.06
 # Sky seen only through an opening smaller than this many steradians is a hole in a room: no sky at all.
 SMALLEST_SKY = 0.12
+# A smaller patch of sky beside a real one is a gap between leaves if the network is this sure, else a mistake.
+SURE_ISLAND = 0.8
+# Hysteresis of the sky's probability, and the gradient (grey levels per pixel) below which a picture is smooth.
+DOUBTFUL_SKY, CERTAIN_SKY, SMOOTH = 0.15, 0.6, 4.0
+SPREAD_ABOVE = 0.03  # radians; the sky never spreads down to the horizon itself
 # A solid patch that floats in the sky, apart from everything that stands, is a cloud or a light unless larger (sr).
 LARGEST_FLOATING = 0.30
 # Patches nearer to each other than this count as joined (radians).
@@ -70,33 +75,56 @@ def _without_sky(classes: NDArray[np.float32], where: NDArray[np.bool_]) -> NDAr
     return out
 
 
+def spread_sky(coarse: Coarse, small: NDArray[np.uint8]) -> Coarse:
+    """Let a confident sky spread into doubtful pixels beside it as long as the picture stays smooth.
+
+    A skyline is an edge of the picture. Where the network hesitates between sky and solid and there is no edge
+    (aurora, glow, haze, an overexposed opening), it is one sky: hysteresis (Canny 1986) on its probability.
+    """
+    probability = coarse.classes[..., SKY]
+    height = len(probability)
+    soft = sphere.pad(sphere.blur(small.astype(np.float32), 1.0), 1, 1)
+    across, down = soft[1:-1, 2:] - soft[1:-1, :-2], soft[2:, 1:-1] - soft[:-2, 1:-1]
+    gradient = np.maximum(np.abs(across), np.abs(down)).max(-1) / 2
+    doubtful = (probability > DOUBTFUL_SKY) & (gradient < SMOOTH)
+    doubtful &= sphere.latitudes(height)[:, None] > SPREAD_ABOVE
+    certain = probability > CERTAIN_SKY
+    labels, count = regions.label(certain | doubtful)
+    share = np.bincount(labels.ravel(), certain.ravel(), minlength=count) / np.bincount(labels.ravel(), minlength=count)
+    spreads = share > 0.2
+    spreads[0] = False
+    return replace(coarse, classes=_assign(coarse.classes, spreads[labels] & doubtful & ~coarse.sky, SKY))
+
+
 def clean_sky(coarse: Coarse) -> Coarse:
     """Make the sky one plausible thing.
 
-    Sky is above the horizon and seen through a real opening: holes enclosed by solid below the horizon and small
-    openings of rooms are closed, at the distance of what surrounds them. What floats in the sky apart from
-    everything that stands on the ground is sky (clouds, lights, birds).
+    Sky is above the horizon and seen through a real opening: holes enclosed by solid below the horizon, doubtful ones
+    above it, and small openings of rooms are closed, at the distance of what surrounds them. What floats in the sky
+    apart from everything that stands on the ground is sky (clouds, lights, birds).
     """
     sky = coarse.sky
     height, width = sky.shape
     phi = np.broadcast_to(sphere.latitudes(height)[:, None], sky.shape)
-    classes = coarse.classes
+    weight = np.broadcast_to(sphere.solid_angles(height, width), sky.shape)
+
+    def mean(labels: NDArray[np.int32], of: NDArray, size: NDArray) -> NDArray[np.float64]:
+        return np.bincount(labels.ravel(), (weight * of).ravel(), minlength=len(size)) / np.maximum(size, 1e-9)
 
     labels, count = regions.label(sky)
     size = regions.areas(labels, count)
-    size[0] = 0
-    weight = np.broadcast_to(sphere.solid_angles(height, width), sky.shape)
-    mean_phi = np.bincount(labels.ravel(), (weight * phi).ravel(), minlength=count) / np.maximum(size, 1e-9)
-    above = mean_phi > 0.02
-    outdoor = bool(((size >= SMALLEST_SKY) & above).any())
-    keep = above & outdoor
-    keep[0] = False
-    closed = sky & ~(keep[labels] & (phi > -0.15))
-    log_distance = regions.fill(coarse.log_distance, ~sky) if closed.any() else coarse.log_distance
-    log_distance = np.where(closed, log_distance, coarse.log_distance)
-    classes = _without_sky(classes, closed)
-    if not outdoor:
-        classes = _without_sky(classes, np.ones_like(sky))
+    above = mean(labels, phi, size) > 0.02
+    opening = above & (size >= SMALLEST_SKY)
+    opening[0] = False
+    if opening.any():
+        keep = opening | (above & (mean(labels, coarse.classes[..., SKY], size) > SURE_ISLAND))
+        keep[0] = False
+        closed = sky & ~(keep[labels] & (phi > -0.15))
+    else:
+        closed = np.ones_like(sky)
+    log_distance = np.where(closed, regions.fill(coarse.log_distance, ~sky), coarse.log_distance)
+    classes = _without_sky(coarse.classes, closed)
+    if not opening.any():
         return replace(coarse, log_distance=log_distance, classes=classes)
 
     sky = sky & ~closed
@@ -157,7 +185,10 @@ def snap_planes(coarse: Coarse) -> Coarse:
     return replace(coarse, log_distance=log_distance.astype(np.float32))
 
 
-def apply_rules(coarse: Coarse) -> Coarse:
-    """All rules in order: sky, scale, planes; then distances continued behind the sky from what borders it."""
-    coarse = snap_planes(anchor(clean_sky(coarse)))
+def apply_rules(coarse: Coarse, small: NDArray[np.uint8]) -> Coarse:
+    """All rules in order: sky, scale, planes; then distances continued behind the sky from what borders it.
+
+    small: the image [h, w, 3] on the coarse grid.
+    """
+    coarse = snap_planes(anchor(clean_sky(spread_sky(coarse, small))))
     return replace(coarse, log_distance=regions.fill(coarse.log_distance, ~coarse.sky))

@@ -39,14 +39,14 @@ def finish(full: Coarse, backend: str) -> ImagePerception:
 
 
 def read_coarse(small: NDArray[np.uint8], backend: Backend) -> tuple[Coarse, str]:
-    """The coarse prediction for an image at the network's size [h, w, 3], rules applied, and the backend that made it.
+    """The coarse prediction for an image at the network's size [h, w, 3], before any rule, and what made it.
 
     "auto" falls back to the prior when the network cannot be loaded, and the returned name says so.
     """
     if backend == "prior":
         return read_prior(small), "prior"
     try:
-        return apply_rules(read_network(small)), "network"
+        return read_network(small), "network"
     except BackendUnavailable:
         if backend == "network":
             raise
@@ -67,4 +67,4 @@ def perceive_image(image: NDArray[np.uint8], *, backend: Backend = "auto") -> Im
     check_backend(backend)
     small = small_image(image)
     coarse, used = read_coarse(small, backend)
-    return finish(upsample(coarse, image, small), used)
+    return finish(upsample(apply_rules(coarse, small), image, small), used)

@@ -66,21 +66,36 @@ def grow(mask: NDArray[np.bool_], angle: float) -> NDArray[np.bool_]:
 def fill(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Values [H, W] with the unknown pixels filled smoothly from the nearest known ones.
 
-    Blurs of growing width on the sphere, each used where the narrower ones saw nothing known. All unknown: returned
-    unchanged.
+    Weighted blurs of growing width on the sphere, each used where the narrower ones saw too little; the wide ones run
+    on a small copy. All unknown: returned unchanged.
     """
     if known.all() or not known.any():
         return values
-    out = np.where(known, values, np.float32(0))
-    done = known.copy()
-    for sigma in (0.015, 0.04, 0.1, 0.3, 1.0):
-        weight = sphere.blur_sphere(known.astype(np.float32), sigma)
-        total = sphere.blur_sphere(np.where(known, values, np.float32(0)), sigma)
-        take = ~done & (weight > 0.05)
-        out[take] = total[take] / weight[take]
+    height, width = known.shape
+    both = np.stack([np.where(known, values, np.float32(0)), known.astype(np.float32)], axis=-1)
+    out, done = np.where(known, values, np.float32(0)), known.copy()
+    small = sphere.resize(both, min(64, height), 2 * min(64, height))
+    for sigma in (0.01, 0.05, 0.15, 0.5, 1.5):
+        if sigma < 0.02:
+            soft = sphere.blur(both, sigma / math.pi * height)
+        else:
+            soft = resize_linear(sphere.blur_sphere(small, sigma), height, width)
+        take = ~done & (soft[..., 1] > 0.05)
+        out[take] = soft[take, 0] / soft[take, 1]
         done |= take
-    mean = float(
-        np.average(values[known], weights=np.broadcast_to(sphere.solid_angles(*known.shape), known.shape)[known])
-    )
-    out[~done] = mean
+    weight = np.broadcast_to(sphere.solid_angles(height, width), known.shape)
+    out[~done] = np.average(values[known], weights=weight[known])
     return out
+
+
+def resize_linear(a: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Bilinear [h, w(, C)] -> [H, W(, C)], wrapped in longitude and continued across the poles."""
+    h, w = a.shape[:2]
+    if (h, w) == (height, width):
+        return np.ascontiguousarray(a).copy()
+    x = np.broadcast_to((np.arange(width, dtype=np.float32) + 0.5) * (w / width), (height, width))
+    y = np.broadcast_to(((np.arange(height, dtype=np.float32) + 0.5) * (h / height))[:, None], (height, width))
+    if a.ndim == 3:  # OpenCV's remap takes at most four channels
+        groups = [sphere.sample(a[..., k : k + 4], x, y) for k in range(0, a.shape[-1], 4)]
+        return np.concatenate([g.reshape(height, width, -1) for g in groups], axis=-1)
+    return sphere.sample(a, x, y)

@@ -1,15 +1,17 @@
 """What travels through a clip: found in single frames, then followed along the flow so that its distance is smooth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holotime import sphere
 from holotime.clip import Clip
-from holotime.perceive import FIRE, MOVER, SKY, SOLID
-from holotime.perceive.coarse import Coarse
+from holotime.perceive import FIRE, MOVER, SOLID, regions
+from holotime.perceive.coarse import Coarse, small_image
 from holotime.perceive.flow import sample_along, speed
+from holotime.perceive.network import TRAINED_SIZE
 from holotime.perceive.upsample import upsample
 from holotime.progress import Progress, part, track
 
@@ -23,14 +25,14 @@ class Travellers:
     """What travels in one frame."""
 
     mask: NDArray[np.bool_]  # [H, W]
-    offset: NDArray[np.float32]  # [H, W] log distance minus the static world's
+    offset: NDArray[np.float16]  # [H, W] log distance minus the static world's
 
 
 def find_travellers(
     clip: Clip,
     readings: Mapping[int, Coarse],
-    smalls: Mapping[int, NDArray[np.uint8]],
     static: Coarse,
+    sky: NDArray[np.bool_],
     moving: NDArray[np.bool_],
     forward: NDArray[np.float16],
     backward: NDArray[np.float16],
@@ -38,18 +40,25 @@ def find_travellers(
 ) -> dict[int, Travellers]:
     """Movers in motion, and solid things that the flow carries, in every frame that was read.
 
-    readings: frame -> coarse prediction; smalls: frame -> its image on the coarse grid; static: the still world at
-    full size; moving [H, W]; flow [T, H, W, 2]. Moving textures (water, sky, ground, vegetation) never travel.
+    readings: frame -> coarse prediction without rules; static: the still world at full size, of which ``sky`` [H, W]
+    is sky; moving [H, W]; flow [T, H, W, 2]. Moving textures (water, sky, ground, vegetation) never travel.
     """
     found = {}
-    behind_sky = static.classes[..., SKY] >= 0.5
+    rest = sphere.resize(static.log_distance, *TRAINED_SIZE)  # the still world on the coarse grid
     for t in track(sorted(readings), progress, "finding what travels"):
-        full = upsample(readings[t], clip.frames[t], smalls[t], moving)
+        reading = readings[t]
+        # A frame's own scale wanders a little: it is set by the world that stands still.
+        shift = np.median((rest - reading.log_distance)[~reading.sky]) if not reading.sky.all() else 0.0
+        reading = replace(reading, log_distance=reading.log_distance + np.float32(shift))
+        likely = regions.grow(reading.classes[..., [MOVER, SOLID, FIRE]].max(-1) > 0.25, 0.03)
+        likely &= regions.grow(np.abs(reading.log_distance - rest) > 0.5 * OFFSET, 0.03)
+        where = moving & (regions.resize_linear(likely.astype(np.float32), *moving.shape) > 0)
+        full = upsample(reading, clip.frames[t], small_image(clip.frames[t]), where)
         kind = full.classes.argmax(-1)
         carried = np.maximum(speed(forward[t]), speed(backward[t])) > TRAVEL_SPEED
         offset = full.log_distance - static.log_distance
-        thing = (kind == MOVER) | (((kind == SOLID) | (kind == FIRE)) & carried & ~behind_sky)
-        found[t] = Travellers(moving & thing & (np.abs(offset) > OFFSET), offset.astype(np.float32))
+        thing = (kind == MOVER) | (((kind == SOLID) | (kind == FIRE)) & carried & ~sky)
+        found[t] = Travellers(where & thing & (np.abs(offset) > OFFSET), offset.astype(np.float16))
     return found
 
 
@@ -68,12 +77,12 @@ def _follow(
         if t in found:
             mask = found[t].mask
             own, inherited = BLEND, (1 - BLEND) * before[..., 1]
-            mean = (own * found[t].offset + (1 - BLEND) * before[..., 0]) / (own + inherited)
+            mean = (own * found[t].offset.astype(np.float32) + (1 - BLEND) * before[..., 0]) / (own + inherited)
         else:
             mask = before[..., 1] > 0.5
             mean = before[..., 0] / np.maximum(before[..., 1], 0.5)
         offset = np.where(mask, mean, np.float32(0)).astype(np.float32)
-        out[t] = Travellers(mask, offset)
+        out[t] = Travellers(mask, offset.astype(np.float16))
     return out
 
 
@@ -92,5 +101,5 @@ def place_travellers(
     for t in frames:
         weight = ahead[t].mask.astype(np.float32) + astern[t].mask
         here = weight > 0
-        offset = (ahead[t].offset + astern[t].offset)[here] / weight[here]
+        offset = (ahead[t].offset.astype(np.float32) + astern[t].offset)[here] / weight[here]
         distance[t][here] = np.exp(static.log_distance[here] + offset)

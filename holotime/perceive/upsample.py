@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from holotime import sphere
 from holotime.perceive import GROUND, SKY, WATER
 from holotime.perceive.coarse import Coarse
+from holotime.perceive.regions import resize_linear
 
 RADIUS = 5  # coarse pixels; the network's edges are 3 to 6 pixels wide
 SIGMA_SPACE = 2.5  # coarse pixels
@@ -175,16 +176,3 @@ def upsample(
     )  # fmt: skip
     log_error = resize_linear(coarse.log_error, height, width)
     return Coarse(log_distance, log_error, classes)
-
-
-def resize_linear(a: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Bilinear [h, w(, C)] -> [H, W(, C)], wrapped in longitude and continued across the poles."""
-    h, w = a.shape[:2]
-    if (h, w) == (height, width):
-        return np.ascontiguousarray(a).copy()
-    x = np.broadcast_to((np.arange(width, dtype=np.float32) + 0.5) * (w / width), (height, width))
-    y = np.broadcast_to(((np.arange(height, dtype=np.float32) + 0.5) * (h / height))[:, None], (height, width))
-    if a.ndim == 3:  # OpenCV's remap takes at most four channels
-        groups = [sphere.sample(a[..., k : k + 4], x, y) for k in range(0, a.shape[-1], 4)]
-        return np.concatenate([g.reshape(height, width, -1) for g in groups], axis=-1)
-    return sphere.sample(a, x, y)
