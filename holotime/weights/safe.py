@@ -1,6 +1,7 @@
 """Reading model files that come from elsewhere: no code in them is run, and a damaged file is named as such."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,11 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 def _read_pickle(path: Path) -> Any:
     """torch.load without code, memory-mapped where the file's format allows."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as error:
-        if "mmap can only be used" not in str(error):
-            raise
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # another pickle protocol is either read or refused below
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:
+            if "mmap can only be used" not in str(error):
+                raise
+        return torch.load(path, map_location="cpu", weights_only=True)

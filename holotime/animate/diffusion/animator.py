@@ -105,7 +105,10 @@ def prepare(
     """Find and open the checkpoints of all stages (converting them on first use) and choose where to run."""
     device = speed.pick_device(config.device)
     sources = {name: locate(stage.weights) for name, stage in stages.items()}
-    checkpoints = {name: Checkpoint.open(source, config.model, progress) for name, source in sources.items()}
+    checkpoints = {
+        name: Checkpoint.open(source, config.model, part(progress, i / len(sources), (i + 1) / len(sources)))
+        for i, (name, source) in enumerate(sources.items())
+    }
     state = None
     if config.resume_dir is not None:
         asked = asdict(config)

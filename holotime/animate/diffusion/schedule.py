@@ -53,7 +53,8 @@ class NoiseSchedule:
 
 def uniform_trailing(steps: int) -> np.ndarray:
     """[steps] int64 timesteps, ascending, the last always 999 (Lin et al. 2023)."""
-    return np.flip(np.round(np.arange(TIMESTEPS, 0, -TIMESTEPS / steps))).astype(np.int64) - 1
+    falling = np.arange(TIMESTEPS, 0, -TIMESTEPS / steps)[:steps]  # rounding can add one (227 steps) that would be -1
+    return np.flip(np.round(falling)).astype(np.int64) - 1
 
 
 @dataclass(frozen=True)
