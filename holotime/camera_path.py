@@ -703,6 +703,8 @@ def _rotation(q: Quaternion) -> Matrix3:
 def _between(poses: Sequence[Pose], u: float, loop: bool) -> Pose:
     """The pose at fractional index ``u``: positions by Catmull-Rom, rotations by slerp, the lens linearly."""
     n = len(poses)
+    if abs(u - round(u)) < 1e-9:
+        u = round(u)  # a given pose comes back as it is
     i = math.floor(u) if loop else min(math.floor(u), n - 1)
     x = u - i
     if x == 0.0:
