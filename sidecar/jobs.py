@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Jobs:
         self._limits, self._publish = limits, publish
         self._running: _Running | None = None
         self._unfinished: Done | Broke | None = None  # an ending that the disk has not taken yet
+        self._death = ""  # why the worker is gone, until the journal knows
         self.paused = journal.get_meta("paused") == "1"
         self._clean()
         for job in journal.recover():
@@ -127,11 +129,12 @@ class Jobs:
 
     def tick(self) -> None:
         """Begin the next job, end an overdue cancel, notice a dead worker."""
-        why = self._supervisor.check()
-        if why and self._running:
-            self._worker_died(why)
         if self._unfinished:
             self._end(self._unfinished)
+        self._death = self._death or self._supervisor.check() or ""
+        if self._death and self._running:
+            self._worker_died(self._death)
+        self._death = ""
         running = self._running
         if running and running.cancelled is not None and time.monotonic() - running.cancelled > CANCEL_SECONDS:
             self._supervisor.kill()
@@ -173,10 +176,24 @@ class Jobs:
             if running.cancelled is not None:
                 self._end_cancelled(running)
             elif isinstance(item, Done):
-                self._succeed(running, item)
+                try:
+                    self._succeed(running, item)
+                except (sqlite3.Error, OSError) as error:
+                    self._unfinished = self._no_room(running, item, error)
+                    raise
             else:
                 self._break(running, item)
         self._unfinished = None
+
+    def _no_room(self, running: _Running, item: Done, error: Exception) -> Broke:
+        """The disk is too full to keep the results: give up what they take, so that there is room to say so."""
+        kept = self._journal.result_blobs()
+        for ref in item.results.values():
+            if ref.sha256 not in kept:
+                self._store.drop(ref.sha256)
+        shutil.rmtree(running.out_dir, ignore_errors=True)
+        text = f"The server's disk has no room for the results ({error}). Make room, then submit a new job."
+        return Broke(job=item.job, error_class="DiskFull", error=text, damaged=[], trace="")
 
     def _tell(self, job: str) -> None:
         self._publish(job, protocol.JobState(info=self.info(job)))
@@ -229,11 +246,13 @@ class Jobs:
     def _break(self, running: _Running, item: Broke) -> None:
         for sha in item.damaged:
             self._store.drop(sha)
+        shutil.rmtree(running.out_dir, ignore_errors=True)  # first: the journal may need the room
         log_tail = item.trace or tail(Path(running.begin.log))
         self._journal.fail(item.job, item.error_class, item.error, log_tail)
         self._leave(running)
 
     def _end_cancelled(self, running: _Running) -> None:
+        shutil.rmtree(running.out_dir, ignore_errors=True)
         self._journal.cancel(running.info.job)
         self._leave(running)
 
@@ -242,6 +261,7 @@ class Jobs:
         assert running is not None
         job = running.info.job
         self._clean_cache()
+        shutil.rmtree(running.out_dir, ignore_errors=True)
         if running.cancelled is not None:
             self._end_cancelled(running)
             return

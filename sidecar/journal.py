@@ -235,6 +235,10 @@ class Journal:
                 [(sha, size, when) for sha, (size, when) in used.items()],
             )
 
+    def result_blobs(self) -> set[str]:
+        """Blobs that are results of some job."""
+        return {row[0] for row in self._db.execute("SELECT DISTINCT sha256 FROM results")}
+
     def needed_blobs(self) -> set[str]:
         """Blobs that an unfinished job takes as inputs: never to be pruned."""
         return _needed(self._db)

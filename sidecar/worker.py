@@ -5,6 +5,8 @@ which it notices by the end of standard input, so no orphan stays behind even wh
 """
 
 import argparse
+import contextlib
+import errno
 import importlib
 import json
 import logging
@@ -141,7 +143,7 @@ class Worker:
         except Cancelled:
             return Broke(job=task.job, error_class="Cancelled", error="", damaged=[], trace="")
         except HoloTimeError as error:
-            traceback.print_exc()
+            _log_trace()
             return _broke(task, error, "")
         except MemoryError as error:
             return Broke(
@@ -149,7 +151,10 @@ class Worker:
                 error=f"The job needed more memory than there is ({error}). Try a smaller size or fewer frames.",
             )  # fmt: skip
         except Exception as error:
-            traceback.print_exc()
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                text = f"The server's disk is full ({error}). Make room, for example with prune, and submit a new job."
+                return Broke(job=task.job, error_class="DiskFull", error=text[:2000], damaged=[], trace="")
+            _log_trace()
             return _broke(task, error, traceback.format_exc()[-4000:])
 
     def _load(self) -> Callable:
@@ -157,6 +162,13 @@ class Worker:
             module, _, name = self._runner_name.partition(":")
             self._runner = getattr(importlib.import_module(module), name)
         return self._runner
+
+
+def _log_trace() -> None:
+    """Into the job's log, if the disk takes it: a full one may be what the job has died of."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
 
 
 def _broke(task: Begin, error: Exception, trace: str) -> Broke:
@@ -188,8 +200,9 @@ def _seal(out_dir: Path, name: str, path: Path) -> BlobRef:
 
 def _redirect_output(path: Path) -> None:
     """Let everything that is printed from now on, by libraries in C too, go to the job's log."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

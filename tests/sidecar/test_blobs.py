@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_on_one_machine_a_file_is_handed_over_without_copying(server, tmp_path: 
         ref = info.results["big"]
         out = client.fetch(ref.sha256, tmp_path / "out")
         assert out.samefile(server.root / "blobs" / ref.sha256[:2] / ref.sha256)
-        assert not os.access(out, os.W_OK) or os.geteuid() == 0
+        assert not out.stat().st_mode & 0o222, "what the store shares is read-only"
         assert [p.name for p in (server.root / "inbox").iterdir()] == ["proof"]
 
 
@@ -174,6 +175,7 @@ def test_without_the_proof_no_path_is_given_and_nothing_is_adopted(server, tmp_p
                 assert refused.value.code == "not_local"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes are made differently there")
 def test_the_inbox_takes_plain_files_of_the_right_content_only(server, tmp_path: Path) -> None:
     source = some_file(tmp_path / "in", 0.01)
     inbox, sha = server.root / "inbox", source.sha256

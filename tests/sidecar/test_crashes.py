@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.client import JobFailed
+from sidecar.client import Client, JobFailed, Refused
 from sidecar.parent import Parent
 
 
@@ -75,6 +75,41 @@ def test_a_job_outlives_its_client(server, marks: Path, tools) -> None:
     (marks / "go").touch()
     with server.client() as other:
         assert other.wait(job, timeout=30).status == "succeeded"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are a POSIX matter")
+def test_a_disk_that_takes_no_more_ends_a_job_but_not_the_server(tmp_path: Path) -> None:
+    # a limit on the size of files stands for the full disk: writing fails in the same places
+    script = (
+        "import resource, sys\nfrom sidecar.__main__ import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))\n"
+        "sys.exit(main(['serve', '--root', sys.argv[1], '--runner', 'runners:run_job']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), str(Path(__file__).parent)])}
+    (tmp_path / "in").write_bytes(os.urandom(4 << 20))
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "root")], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        file = json.loads(process.stdout.readline())["connection_file"]
+        with Client(file, local=False) as client:
+            with pytest.raises(Refused) as refused:
+                client.submit("generate", {}, {"panorama": tmp_path / "in"})
+            assert refused.value.code == "disk"
+            with pytest.raises(JobFailed, match="disk is full") as failed:
+                client.wait(client.submit("generate", {"do": "big", "megabytes": 4}), timeout=30)
+            assert failed.value.info.error_class == "DiskFull"
+            assert failed.value.info.attempts == 1
+            assert client.wait(client.submit("generate"), timeout=30).status == "succeeded"
+            client.shutdown()
+        assert process.wait(30) == 0
+
+
+def test_many_clients_are_served_at_once(server) -> None:
+    clients = [server.client() for _ in range(60)]
+    job = clients[0].submit("generate", {"many": 1})
+    assert all(client.wait(job, timeout=30).status == "succeeded" for client in clients)
+    for client in clients:
+        client.close()
 
 
 def test_a_hanging_job_is_ended(own_server, marks: Path) -> None:
