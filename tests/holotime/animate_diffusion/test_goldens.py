@@ -26,7 +26,7 @@ def _files() -> list:
 
 @pytest.mark.parametrize("path", _files())
 def test_golden(path: Path) -> None:
-    records = list(_check_goldens().cases(path.parent, path.stem))
+    records = list(_check_goldens().cases(path.parent, f"{path.stem}."))
     assert records
     failed = [r for r in records if not r["ok"]]
     assert not failed, failed

@@ -1,0 +1,178 @@
+"""Triton kernels over channels-last rows. Imported only where Triton is (see kernels.py).
+
+Group normalisation reads its input twice and writes once, whatever else is fused into it (shift before, SiLU after):
+1. each tile of rows and channels writes its mean and its sum of squared deviations,
+2. those are merged a group at a time (Chan et al. 1983; no cancellation as in E[x^2] - E[x]^2) into a scale and offset
+   for each channel, 3. which are applied.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+ROWS, CHANNELS = 128, 64  # of a tile
+MERGE = 1024  # partial results that a merging program reads at once
+
+
+@triton.jit
+def _tile_moments(
+    x_ptr, shift_ptr, mean_ptr, m2_ptr, s, c, tiles, HAS_SHIFT: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
+):
+    n = tl.program_id(0).to(tl.int64)
+    tile = tl.program_id(1)
+    cols = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    rows = tile * ROWS + tl.arange(0, ROWS)
+    mask = (rows < s)[:, None] & (cols < c)[None, :]
+    x = tl.load(x_ptr + n * s * c + rows.to(tl.int64)[:, None] * c + cols[None, :], mask=mask, other=0.0)
+    x = x.to(tl.float32)
+    if HAS_SHIFT:
+        x += tl.load(shift_ptr + n * c + cols, mask=cols < c, other=0.0).to(tl.float32)[None, :]
+        x = tl.where(mask, x, 0.0)
+    count = tl.minimum(s - tile * ROWS, ROWS).to(tl.float32)
+    mean = tl.sum(x, axis=0) / count
+    off = tl.where(mask, x - mean[None, :], 0.0)
+    out = (n * tiles + tile) * c + cols
+    tl.store(mean_ptr + out, mean, mask=cols < c)
+    tl.store(m2_ptr + out, tl.sum(off * off, axis=0), mask=cols < c)
+
+
+@triton.jit
+def _merge(
+    mean_ptr,
+    m2_ptr,
+    weight_ptr,
+    bias_ptr,
+    scale_ptr,
+    offset_ptr,
+    s,
+    c,
+    tiles,
+    clips,
+    frames,
+    width,
+    eps,
+    ROWS: tl.constexpr,
+    MERGE: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
+    b = tl.program_id(0)
+    group = tl.program_id(1)
+    total = frames * tiles * width
+    size = frames.to(tl.float32) * s * width
+    weighted = tl.zeros([MERGE], dtype=tl.float32)
+    for start in range(0, total, MERGE):
+        e = start + tl.arange(0, MERGE)
+        tile = (e // width) % tiles
+        n = (e // (width * tiles)) * clips + b
+        at = (n * tiles + tile) * c + group * width + e % width
+        count = tl.minimum(s - tile * ROWS, ROWS).to(tl.float32)
+        weighted += count * tl.load(mean_ptr + at, mask=e < total, other=0.0)
+    mean = tl.sum(weighted, axis=0) / size
+    squares = tl.zeros([MERGE], dtype=tl.float32)
+    for start in range(0, total, MERGE):
+        e = start + tl.arange(0, MERGE)
+        tile = (e // width) % tiles
+        n = (e // (width * tiles)) * clips + b
+        at = (n * tiles + tile) * c + group * width + e % width
+        count = tl.minimum(s - tile * ROWS, ROWS).to(tl.float32)
+        off = tl.load(mean_ptr + at, mask=e < total, other=0.0) - mean
+        inside = tl.load(m2_ptr + at, mask=e < total, other=0.0)
+        squares += tl.where(e < total, inside + count * off * off, 0.0)
+    rstd = 1.0 / tl.sqrt(tl.sum(squares, axis=0) / size + eps)
+    local = tl.arange(0, WIDTH)
+    cols = group * width + local
+    scale = rstd * tl.load(weight_ptr + cols, mask=local < width, other=0.0).to(tl.float32)
+    offset = tl.load(bias_ptr + cols, mask=local < width, other=0.0).to(tl.float32) - mean * scale
+    tl.store(scale_ptr + b * c + cols, scale, mask=local < width)
+    tl.store(offset_ptr + b * c + cols, offset, mask=local < width)
+
+
+@triton.jit
+def _apply(
+    x_ptr,
+    shift_ptr,
+    scale_ptr,
+    offset_ptr,
+    y_ptr,
+    s,
+    c,
+    clips,
+    HAS_SHIFT: tl.constexpr,
+    SILU: tl.constexpr,
+    ROWS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    n = tl.program_id(0).to(tl.int64)
+    cols = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    inside = cols < c
+    mask = (rows < s)[:, None] & inside[None, :]
+    at = n * s * c + rows.to(tl.int64)[:, None] * c + cols[None, :]
+    x = tl.load(x_ptr + at, mask=mask, other=0.0).to(tl.float32)
+    if HAS_SHIFT:
+        x += tl.load(shift_ptr + n * c + cols, mask=inside, other=0.0).to(tl.float32)[None, :]
+    b = n % clips
+    scale = tl.load(scale_ptr + b * c + cols, mask=inside, other=0.0)
+    offset = tl.load(offset_ptr + b * c + cols, mask=inside, other=0.0)
+    y = x * scale[None, :] + offset[None, :]
+    if SILU:
+        y = y / (1.0 + tl.exp(-y))
+    tl.store(y_ptr + at, y.to(y_ptr.dtype.element_ty), mask=mask)
+
+
+def group_norm(
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, clips: int, shift: Tensor | None, silu: bool
+) -> Tensor:
+    """x [N, S, C] with N = frames * clips, index t * clips + b; weight, bias [C], shift [N, C] -> [N, S, C]."""
+    n, s, c = x.shape
+    x = x.contiguous()
+    tiles, blocks = triton.cdiv(s, ROWS), triton.cdiv(c, CHANNELS)
+    mean, m2 = (torch.empty(n, tiles, c, device=x.device, dtype=torch.float32) for _ in range(2))
+    scale, offset = (torch.empty(clips, c, device=x.device, dtype=torch.float32) for _ in range(2))
+    y = torch.empty_like(x)
+    has_shift = shift is not None
+    moved = shift.contiguous() if shift is not None else x
+    _tile_moments[(n, tiles, blocks)](x, moved, mean, m2, s, c, tiles, has_shift, ROWS, CHANNELS)
+    width = c // groups
+    _merge[(clips, groups)](
+        mean,
+        m2,
+        weight,
+        bias,
+        scale,
+        offset,
+        s,
+        c,
+        tiles,
+        clips,
+        n // clips,
+        width,
+        eps,
+        ROWS,
+        MERGE,
+        triton.next_power_of_2(width),
+    )
+    _apply[(n, tiles, blocks)](x, moved, scale, offset, y, s, c, clips, has_shift, silu, ROWS, CHANNELS)
+    return y
+
+
+@triton.jit
+def _geglu(x_ptr, y_ptr, m, c, ROWS: tl.constexpr, CHANNELS: tl.constexpr):
+    rows = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    cols = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    mask = (rows < m)[:, None] & (cols < c)[None, :]
+    at = rows[:, None] * (2 * c) + cols[None, :]
+    value = tl.load(x_ptr + at, mask=mask, other=0.0).to(tl.float32)
+    gate = tl.load(x_ptr + at + c, mask=mask, other=0.0).to(tl.float32)
+    y = value * gate * 0.5 * (1.0 + tl.erf(gate * 0.7071067811865476))
+    tl.store(y_ptr + rows[:, None] * c + cols[None, :], y.to(y_ptr.dtype.element_ty), mask=mask)
+
+
+def geglu(x: Tensor) -> Tensor:
+    """x [M, 2 C] -> value * gelu(gate) [M, C], exact (erf) GELU."""
+    x = x.contiguous()
+    m, c = x.shape[0], x.shape[1] // 2
+    y = torch.empty(m, c, device=x.device, dtype=x.dtype)
+    _geglu[(triton.cdiv(m, 32), triton.cdiv(c, 128))](x, y, m, c, 32, 128)
+    return y
