@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from holotime import sphere
 from holotime.animate.distance import angular_distance
 from holotime.animate.fields import smoothstep
+from holotime.animate.shore import without_shore
 from holotime.animate.structure import (
     ANALYSIS_HEIGHT,
     TEXTURE,
@@ -174,20 +175,23 @@ def find_water(look: Look, sky: NDArray[np.bool_]) -> NDArray[np.bool_]:
     reaching[labels[look.latitude[:, 0] > -0.8]] = True
     reaching[0] = False
     water = reaching[labels]
-    # Islands of "ground" in the water that are brighter than it are foam; rocks are darker.
-    island = ~water & ~sky & (look.latitude < 0.0)
-    labels, count = label(island)
-    size = areas(labels, count)
-    n = np.maximum(np.bincount(labels.ravel(), minlength=count), 1)
-    bright = np.bincount(labels.ravel(), look.luminance.ravel(), minlength=count) / n
-    around = sphere.blur_sphere(look.luminance * water, 0.06) / np.maximum(
-        sphere.blur_sphere(water.astype(np.float32), 0.06), 1e-3
-    )
-    beside = np.bincount(labels.ravel(), around.ravel(), minlength=count) / n
-    ground = np.bincount(labels.ravel(), (look.p[..., GROUND] + look.p[..., WATER]).ravel(), minlength=count) / n
-    foam = (size < 0.08) & (ground > 0.6) & (bright > beside + 0.02)
+    # Islands of "ground" in the water that are brighter than it, or of the same mixture of tones, are foam and waves.
+    labels, count = label(~water & ~sky & (look.latitude < 0.0))
+    pixels = labels.ravel()
+    n = np.maximum(np.bincount(pixels, minlength=count), 1)
+
+    def mean(values: NDArray) -> NDArray[np.float64]:
+        return np.bincount(pixels, values.ravel(), minlength=count) / n
+
+    weight = np.maximum(sphere.blur_sphere(water.astype(np.float32), 0.06), 1e-3)
+    around = sphere.blur_sphere(look.luminance * water, 0.06) / weight
+    spread = sphere.blur_sphere((look.luminance - around) ** 2 * water, 0.06) / weight
+    inside, beside = mean(look.luminance), mean(around)
+    alike = (inside > beside + 0.02) | (np.abs(inside - beside) < 0.35 * np.sqrt(mean(spread)))
+    foam = (areas(labels, count) < 0.12) & (mean(look.p[..., GROUND] + look.p[..., WATER]) > 0.6) & alike
     foam[0] = False
-    return water | foam[labels]
+    water |= foam[labels]
+    return without_shore(look.rgb, look.p[..., WATER], water, sky)
 
 
 def find_foliage(look: Look) -> NDArray[np.float32]:
