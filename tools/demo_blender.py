@@ -103,7 +103,7 @@ class Demo:
         settings.auto_import = False
         with self.step("generate", "sending the job"):
             self.bpy.ops.holotime.generate()
-            self._follow(client, client.jobs[client.latest_job])
+            self._follow(client, client.jobs[client.latest_job], "generate")
 
     def _compose(self, client: Any) -> None:
         """Scene, world, camera and video."""
@@ -117,19 +117,19 @@ class Demo:
         with self.step("vr", "rendering the VR video"):
             bpy.context.scene.holotime.vr_width = self.options.size
             bpy.ops.holotime.render_vr(filepath=str(self.out / "vr_360_TB.mp4"))
-            self._follow(client, client.jobs[client.latest_job])
+            self._follow(client, client.jobs[client.latest_job], "vr")
             if not client.wait(lambda: results.last_video or results.last_error, FETCH_SECONDS) or results.last_error:
                 raise DemoError(f"The video could not be fetched: {results.last_error or 'no answer'}")
 
-    def _follow(self, client: Any, job: Any) -> None:
-        """Pump until a job is done; DemoError unless it succeeded."""
+    def _follow(self, client: Any, job: Any, step: str) -> None:
+        """Pump until a job is done, telling how far ``step`` is; DemoError unless it succeeded."""
         shown: list[tuple] = [()]
 
         def done() -> bool:
             now = (job.stage, round(job.fraction, 3), job.note)
             if job.status == "running" and job.stage and now != shown[0]:
                 shown[0] = now
-                tell(stage=job.stage, fraction=job.fraction, eta=job.eta, note=job.note)
+                tell(stage=step, fraction=job.fraction, eta=job.eta, note=f"{job.stage}: {job.note}".rstrip(": "))
             return job.done
 
         if not client.wait(done, JOB_SECONDS):

@@ -3,13 +3,15 @@
 Both are shadeless: the panorama's light is in the colours already. Stock nodes, shared by all scenes in a file.
 """
 
+import math
+
 import bpy
 
 from .graph import Graph, Socket
 
 POINTS = "HoloTime Points"
 SPLATS = "HoloTime Splats"
-CUT = 3.0  # standard deviations at which a splat ends
+CUT = 2.3  # standard deviations at which a splat ends; each step further costs layers, which cost render time
 
 
 def points_material() -> bpy.types.Material:
@@ -18,11 +20,16 @@ def points_material() -> bpy.types.Material:
 
 
 def splats_material() -> bpy.types.Material:
-    """A Gaussian across each sheet: opacity * exp(-CUT^2/2 |corner|^2), ``corner`` being -1..1 across the sheet."""
+    """A Gaussian across each sheet, lowered so that it ends at zero in a circle and not at a square's visible edge.
+
+    opacity * max(0, (exp(-CUT^2/2 |corner|^2) - e) / (1 - e)), e = exp(-CUT^2/2), ``corner`` being -1..1 on the sheet.
+    """
 
     def alpha(g: Graph) -> Socket:
         corner = _attribute(g, "corner", "Vector")
-        falloff = g.math("EXPONENT", g.math("MULTIPLY", g.vector("DOT_PRODUCT", corner, corner), -0.5 * CUT * CUT))
+        gauss = g.math("EXPONENT", g.math("MULTIPLY", g.vector("DOT_PRODUCT", corner, corner), -0.5 * CUT * CUT))
+        edge = math.exp(-0.5 * CUT * CUT)
+        falloff = g.math("DIVIDE", g.math("SUBTRACT", gauss, edge), 1.0 - edge, clamp=True)
         return g.math("MULTIPLY", _attribute(g, "alpha", "Fac"), falloff)
 
     return _existing(SPLATS) or _shadeless(SPLATS, alpha)

@@ -9,7 +9,7 @@ With t the scene's time as a fraction of the clip and dt = t - t_center of each 
 (the lite model of Spacetime Gaussians, Li et al. 2024). Splats whose alpha is under a threshold are left out.
 
 Two looks. *Points*: a point cloud, quick to draw. *Splats*: for each splat a square sheet through its centre that lies
-in the polar plane of the camera, where the Gaussian is largest along each ray, cut off at three standard deviations.
+in the polar plane of the camera, where the Gaussian is largest along each ray, cut off at CUT standard deviations.
 With the material's falloff a sheet shows what the ellipsoid's exact projection shows (first order in size over
 distance), and Cycles renders sheets about three times faster than instanced ellipsoids with a per-ray integral.
 """

@@ -5,8 +5,8 @@ from contextlib import suppress
 import bpy
 
 TRANSPARENT_BOUNCES = 128  # layers of splats that a ray may pass
-EXACT_BOUNCES = 32  # layers before Cycles may end a ray by chance: below, edges of splats turn grainy
-SAMPLES = 16  # with exact layers only anti-aliasing is left to the samples
+EXACT_BOUNCES = 24  # layers before Cycles may end a ray by chance: below, edges of splats turn grainy
+SAMPLES = 4  # with exact layers only anti-aliasing is left to the samples
 CLIP_END = 10_000.0  # metres: the sky's splats are far away
 
 

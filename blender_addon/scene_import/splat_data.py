@@ -31,8 +31,8 @@ def point_attributes(scene: SceneFile) -> list[Attribute]:
     """Everything that the node group needs of each splat, positions first.
 
     position, motion1..3 in metres and metres per unit t, t_center, t_log_scale, opacity in [0, 1], splat_color linear
-    RGBA, scale (standard deviations, metres), radius (metres, of a disc as large as the splat's two longest axes),
-    rotation (unit wxyz) and omega (its rate, on the same footing as the unit quaternion).
+    RGBA, scale (standard deviations, metres), radius (the middle one of the three: a ball of the longest would bulge
+    out of a flat splat), rotation (unit wxyz) and omega (its rate, on the same footing as the unit quaternion).
     """
     t = scene.tensors
     norm = np.linalg.norm(t["quats"], axis=-1, keepdims=True)
@@ -40,7 +40,6 @@ def point_attributes(scene: SceneFile) -> list[Attribute]:
     rotation = np.where(usable, t["quats"] / np.maximum(norm, 1e-8), np.array([1, 0, 0, 0], np.float32))
     omega = np.where(usable, t["omegas"] / np.maximum(norm, 1e-8), 0.0)
     scale = np.exp(t["log_scales"])
-    _, middle, largest = np.sort(scale, axis=-1).T
     color = np.ones((len(scene), 4), np.float32)
     color[:, :3] = srgb_to_linear(t["colors"])
     with np.errstate(over="ignore"):  # exp of a very negative logit's opposite is inf, and 1 / inf is the 0 wanted
@@ -54,7 +53,7 @@ def point_attributes(scene: SceneFile) -> list[Attribute]:
         Attribute("opacity", "FLOAT", "value", _flat(opacity)),
         Attribute("splat_color", "FLOAT_COLOR", "color", _flat(color)),
         Attribute("scale", "FLOAT_VECTOR", "vector", _flat(scale)),
-        Attribute("radius", "FLOAT", "value", _flat(np.sqrt(middle * largest))),
+        Attribute("radius", "FLOAT", "value", _flat(np.median(scale, axis=-1))),
         Attribute("rotation", "QUATERNION", "value", _flat(rotation)),
         Attribute("omega", "FLOAT_COLOR", "color", _flat(omega)),
     ]

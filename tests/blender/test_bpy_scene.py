@@ -132,7 +132,8 @@ def test_speed_offset_and_density(holotime, tmp_path):
 
 
 def test_sheets_face_the_camera_and_have_the_splats_size(holotime, tmp_path):
-    """The sheet of a sphere-shaped splat is a square of 6 sigma across, square to the view."""
+    """The sheet of a sphere-shaped splat ends at CUT sigma on both sides and is square to the view."""
+    from bl_ext.user_default.holotime.scene_import.materials import CUT
     from bl_ext.user_default.holotime.scene_import.splat_object import scene_modifier, set_input
 
     sigma, place = 0.2, np.array([1.0, 4.0, -0.5])
@@ -157,7 +158,7 @@ def test_sheets_face_the_camera_and_have_the_splats_size(holotime, tmp_path):
     view = place - np.array(camera.location)
     np.testing.assert_allclose(corners.mean(0), place, atol=1e-5)
     np.testing.assert_allclose((corners - place) @ view / np.linalg.norm(view), 0, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(corners - place, axis=1), 3 * sigma * math.sqrt(2), rtol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(corners - place, axis=1), CUT * sigma * math.sqrt(2), rtol=1e-4)
 
 
 @pytest.mark.parametrize("splats", [True, False])

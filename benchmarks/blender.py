@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Times of the Blender extension: register, import, frame change, Cycles. Prints one JSON line.
+
+Run with a Python that has bpy: ``python benchmarks/blender.py --zip dist/holotime-VERSION.zip``. Render times are also
+given as processor seconds (of all threads together), which other work on the machine disturbs less than wall time.
+"""
+
+import argparse
+import json
+import math
+import os
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "blender"))
+
+
+def processor_seconds() -> float:
+    """Processor time of this process so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Wall seconds of a call."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def frame_change_ms(scene, update: Callable[[], object]) -> float:
+    """Median milliseconds to go to another frame and evaluate it."""
+    times = []
+    for frame in range(2, 14):
+        start = time.perf_counter()
+        scene.frame_set(frame)
+        update()
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)
+
+
+def moving_scene(count: int) -> dict[str, np.ndarray]:
+    """A sphere of splats, a third of which move and have a window, as a lifted clip has."""
+    import scenes
+
+    height = round(math.sqrt(count / 2))
+    tensors = scenes.panorama_scene(scenes.ramps(height))
+    total = len(tensors["means"])
+    rng = np.random.default_rng(0)
+    moving = rng.random(total) < 1 / 3
+    tensors["motion"][moving] = rng.normal(size=(int(moving.sum()), 3, 3)) * 0.05
+    tensors["t_centers"][moving] = rng.random(int(moving.sum()))
+    tensors["t_log_scales"][moving] = -1.0
+    return tensors
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--zip", type=Path, required=True, help="the extension")
+    parser.add_argument("--splats", type=int, nargs="+", default=[150_000, 500_000])
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="holotime_benchmark_"))
+    os.environ["BLENDER_USER_RESOURCES"] = str(folder)
+    import bpy
+    import scenes
+
+    bpy.ops.extensions.package_install_files(filepath=str(options.zip), repo="user_default", enable_on_install=False)
+    module = "bl_ext.user_default.holotime"
+    result: dict = {"blender": bpy.app.version_string, "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    result["register_ms"] = 1000 * timed(lambda: bpy.ops.preferences.addon_enable(module=module))
+    for count in options.splats:
+        bpy.ops.wm.read_homefile(use_empty=True)
+        scene = bpy.context.scene
+        path = scenes.write_scene(folder / f"{count}.safetensors", moving_scene(count))
+        entry: dict = {"splats": count}
+        entry["import_s"] = timed(lambda path=path: bpy.ops.holotime.import_scene(filepath=str(path)))
+        graph = bpy.context.evaluated_depsgraph_get()
+        entry["frame_change_ms"] = frame_change_ms(scene, graph.update)
+        data = bpy.data.cameras.new("eye")
+        data.type, data.panorama_type, data.clip_end = "PANO", "EQUIRECTANGULAR", 10_000
+        eye = bpy.data.objects.new("eye", data)
+        eye.rotation_euler = (math.pi / 2, 0, 0)
+        scene.collection.objects.link(eye)
+        scene.camera = eye
+        scene.render.resolution_x, scene.render.resolution_y = 512, 256
+        busy = processor_seconds()
+        entry["cycles_512x256_s"] = timed(bpy.ops.render.render)
+        entry["cycles_512x256_processor_s"] = processor_seconds() - busy
+        entry["memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        result.setdefault("scenes", []).append({k: round(v, 3) for k, v in entry.items()})
+    shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
