@@ -23,6 +23,18 @@ ALWAYS = 20.0  # a t_log_scale this large makes the window flat: the splat is th
 Array = NDArray[np.float32]
 
 
+def _sorted_header(data: bytes) -> bytes:
+    """The same safetensors file with its header's keys in order.
+
+    safetensors writes the metadata in a random order, so one scene saved twice would be two different files, and a
+    digest could not tell that a repeated job made the same.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the format wants the tensors aligned
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
+
+
 @dataclass(frozen=True)
 class Gaussians:
     """3-D Gaussians at one time: what a rasterizer draws."""
@@ -148,7 +160,7 @@ class Scene4D:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.part")
         try:
-            partial.write_bytes(save({n: getattr(self, n) for n in self.TENSORS}, self.metadata()))
+            partial.write_bytes(_sorted_header(save({n: getattr(self, n) for n in self.TENSORS}, self.metadata())))
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

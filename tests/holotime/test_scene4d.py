@@ -73,6 +73,11 @@ def test_file_round_trip_is_exact(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "s.safetensors"]
 
 
+def test_a_scene_saved_again_is_the_same_file(tmp_path):
+    files = [random_scene().save(tmp_path / f"{n}.safetensors").read_bytes() for n in range(5)]
+    assert len(set(files)) == 1
+
+
 def test_frame_times_match_the_clip():
     assert len(random_scene(duration=2.0, fps=12.0, loop=True).frame_times()) == 24
     still = random_scene(duration=15 / 8, fps=8.0).frame_times()
