@@ -275,7 +275,7 @@ def _load_arrays(folder: Path, cls: type[T]) -> T:
 
 def _save_animated(result: Animated, folder: Path) -> None:
     clip = result.clip
-    arrays = {"motion": result.motion, "moving": result.moving, "notes": np.array(result.notes, dtype=np.str_)}
+    arrays = {"moving": result.moving, "notes": np.array(result.notes, dtype=np.str_)}
     np.savez(
         folder / "animated.npz", frames=clip.frames, fps=clip.fps, loop=clip.loop, backend=result.backend, **arrays
     )
@@ -285,4 +285,4 @@ def _load_animated(folder: Path) -> Animated:
     with np.load(folder / "animated.npz", allow_pickle=False) as file:
         clip = Clip(file["frames"], float(file["fps"]), bool(file["loop"]))
         notes = [str(note) for note in file["notes"]]
-        return Animated(clip, file["motion"], file["moving"], notes, str(file["backend"]))
+        return Animated(clip, file["moving"], notes, str(file["backend"]))

@@ -105,7 +105,8 @@ def blender_side(options: argparse.Namespace, zip_path: Path, connection: Path, 
                 continue
             message = json.loads(line)
             if "stage" in message:
-                bars(message["stage"], float(message["fraction"]), str(message.get("note", "")))
+                note = str(message.get("note", ""))
+                bars(message["stage"], float(message["fraction"]), note, eta=message.get("eta"))
             else:
                 result = message
     if process.returncode or "files" not in result:

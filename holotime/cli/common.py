@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 from platformdirs import user_cache_path
 from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 from holotime.errors import HoloTimeError, InputError
 from holotime.progress import Progress
@@ -44,16 +45,26 @@ def emit(as_json: bool, result: dict[str, Any]) -> None:
         print(f"{name:<{width}}  {value}")
 
 
+class LeftColumn(ProgressColumn):
+    """Time left: what the worker forecasts if it does, otherwise extrapolated."""
+
+    def render(self, task: Task) -> Text:
+        left = task.fields["eta"] if task.fields.get("eta") is not None else task.time_remaining
+        return Text("" if left is None or task.finished else f"{left:.0f} s left", style="progress.remaining")
+
+
 class StageBars:
     """One progress bar a stage; the callable of :func:`holotime.pipeline.generate`."""
 
     def __init__(self, bars: RichProgress) -> None:
         self.bars, self.tasks = bars, dict[str, TaskID]()
 
-    def __call__(self, stage: str, fraction: float, note: str = "", preview: bytes | None = None) -> None:
+    def __call__(
+        self, stage: str, fraction: float, note: str = "", preview: bytes | None = None, eta: float | None = None
+    ) -> None:
         if stage not in self.tasks:
-            self.tasks[stage] = self.bars.add_task(stage, total=1.0, note="")
-        self.bars.update(self.tasks[stage], completed=fraction, note=note)
+            self.tasks[stage] = self.bars.add_task(stage, total=1.0, note="", eta=None)
+        self.bars.update(self.tasks[stage], completed=fraction, note=note, eta=eta)
 
     def of(self, stage: str) -> Progress:
         """The Progress of one stage."""
@@ -63,7 +74,7 @@ class StageBars:
 @contextmanager
 def stage_bars() -> Iterator[StageBars]:
     """Show progress bars on standard error while the block runs."""
-    columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn(), LeftColumn())
     with RichProgress(*columns, TextColumn("{task.fields[note]}"), console=console) as bars:
         yield StageBars(bars)
 
