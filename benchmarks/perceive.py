@@ -51,7 +51,7 @@ def scores(predicted: NDArray, truth: NDArray) -> dict[str, float]:
     scale = np.median(truth[both] / predicted[both])
     ratio = np.where(found, predicted * scale, 1e3)[solid] / truth[solid]
     w = weight[solid] / weight[solid].sum()
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         steady = both[1:] & both[:-1] & (np.abs(np.log(truth[1:] / truth[:-1])) < 0.005)
         jitter = np.abs(np.log(predicted[1:] / predicted[:-1]))[steady]
     sky_union = (weight * ~both).sum()  # either says sky
