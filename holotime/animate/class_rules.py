@@ -187,7 +187,7 @@ def find_water(look: Look, sky: NDArray[np.bool_]) -> NDArray[np.bool_]:
     around = sphere.blur_sphere(look.luminance * water, 0.06) / weight
     spread = sphere.blur_sphere((look.luminance - around) ** 2 * water, 0.06) / weight
     inside, beside = mean(look.luminance), mean(around)
-    alike = (inside > beside + 0.02) | (np.abs(inside - beside) < 0.35 * np.sqrt(mean(spread)))
+    alike = (inside > beside + 0.02) | (np.abs(inside - beside) < 0.35 * np.sqrt(np.maximum(mean(spread), 0)))
     foam = (areas(labels, count) < 0.12) & (mean(look.p[..., GROUND] + look.p[..., WATER]) > 0.6) & alike
     foam[0] = False
     water |= foam[labels]

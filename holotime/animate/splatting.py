@@ -28,6 +28,7 @@ from holotime.animate.structure import dilate
 MARGIN = 4  # pixels of padding around arrays that kernels read from
 STEPS = 2  # midpoint steps along the field for one displacement
 SOFT = 0.016  # radians of the blur that separates detail from its local mean
+LEAST_VARIANCE = 0.55  # of a blend; bounds how much its detail is scaled up
 STILL_SPEED = 1e-4  # radians per second that count as still
 STILL_SWAY = 2e-5  # radians that count as still
 STILL_GLOW = 5e-4  # fraction of brightness that counts as still
@@ -217,7 +218,7 @@ def _frame(
                         smooth[c] += weight * mean[c]
                         detail[c] += weight * (colour[c] - mean[c])
                 variance = u * u + (1 - u) * (1 - u) + 2 * u * (1 - u) * correlation[k, n]
-                gain = np.float32(1.0 / math.sqrt(max(variance, 0.55)))
+                gain = np.float32(1.0 / math.sqrt(max(variance, LEAST_VARIANCE)))
                 for c in range(3):
                     total[c] += share * (smooth[c] + gain * detail[c])
 
