@@ -21,6 +21,7 @@ from .supervisor import Supervisor, tail
 log = logging.getLogger(__name__)
 RETRIES = 2  # times that a job is begun again after a worker died under it
 CANCEL_SECONDS = 0.8  # that a worker has to stop by itself before it is killed
+START_RETRIES = 6  # that a worker may die in a row, whatever it was given
 LOG_BYTES = 8000
 
 
@@ -265,8 +266,12 @@ class Jobs:
         if running.cancelled is not None:
             self._end_cancelled(running)
             return
-        deaths = self._journal.requeue(job, why, died=True)
-        if deaths > RETRIES:
+        # a worker that died before it had the job says nothing about the job, unless none ever starts
+        deaths = self._journal.requeue(job, why, died=running.told)
+        if deaths <= RETRIES and self._supervisor.deaths > START_RETRIES:
+            log_tail = tail(self._supervisor.log_path)[-LOG_BYTES:]
+            self._journal.fail(job, "WorkerDied", "The worker process ends as soon as it is started.", log_tail)
+        elif deaths > RETRIES:
             error_class, _, text = why.partition(": ")
             log_tail = tail(Path(running.begin.log), self._supervisor.log_path)[-LOG_BYTES:]
             self._journal.fail(job, error_class, f"The job was begun {deaths} times and each time {text}.", log_tail)

@@ -49,7 +49,7 @@ class Supervisor:
         self._process: subprocess.Popen | None = None
         self._route: bytes | None = None  # the connection of the process, once it has spoken
         self._heard = 0.0
-        self._deaths = 0  # in a row
+        self.deaths = 0  # in a row, without a job that ended in order
         self._not_before = 0.0
         self.quiet = 0.0  # seconds since the job last reported, by its own account
         self.starts = 0
@@ -144,15 +144,15 @@ class Supervisor:
 
     def _bury(self, why: str) -> str:
         self.kill()
-        pause = min(self._patience.first_pause * 2**self._deaths, self._patience.longest_pause)
-        self._deaths += 1
+        pause = min(self._patience.first_pause * 2**self.deaths, self._patience.longest_pause)
+        self.deaths += 1
         self._not_before = time.monotonic() + pause
         log.warning("%s; next start in %.1f s at the earliest", why, pause)
         return why
 
     def praise(self) -> None:
         """A job has ended in order: the next death is again the first."""
-        self._deaths = 0
+        self.deaths = 0
 
     def kill(self) -> None:
         """End the process now."""

@@ -41,6 +41,18 @@ def test_two_deaths_are_forgiven_and_the_third_is_not(server, marks: Path, times
         assert client.wait(client.submit("generate"), timeout=60).status == "succeeded", "the server goes on"
 
 
+def test_a_worker_that_never_starts_fails_the_job_with_its_log(own_server, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text(
+        "import sys\nif 'sidecar.worker' in sys.orig_argv:\n    sys.exit('this installation is broken')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+    server = own_server()
+    with server.client() as client, pytest.raises(JobFailed, match="ends as soon as it is started") as caught:
+        client.wait(client.submit("generate"), timeout=60)
+    assert "this installation is broken" in caught.value.info.log_tail
+
+
 def test_a_runner_that_cannot_be_imported_fails_the_job_with_the_reason(own_server) -> None:
     server = own_server("--runner", "no_such_module:run_job")
     with server.client() as client, pytest.raises(JobFailed, match="No module named 'no_such_module'"):
