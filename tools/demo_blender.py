@@ -13,14 +13,17 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 STILL_SIZE = (960, 540)  # pixels
 CONNECT_SECONDS, JOB_SECONDS = 60.0, 3600.0
 FETCH_SECONDS = 300.0
+
+
+_reply: TextIO = sys.stdout  # where the JSON lines go
 
 
 class DemoError(Exception):
@@ -29,7 +32,7 @@ class DemoError(Exception):
 
 def tell(**values: Any) -> None:
     """One JSON line."""
-    print(json.dumps(values), flush=True)
+    print(json.dumps(values), file=_reply, flush=True)
 
 
 def parse() -> argparse.Namespace:
@@ -76,6 +79,7 @@ class Demo:
             )
             self.addon = importlib.import_module("bl_ext.user_default.holotime")
             bpy.ops.wm.read_homefile(use_empty=True)
+            bpy.context.preferences.filepaths.save_version = 0  # no scene.blend1 beside the results
             bpy.ops.wm.save_as_mainfile(filepath=str(out / "scene.blend"))
         client = self.addon.client
         with self.step("connect", "connecting to the sidecar"):
@@ -165,12 +169,11 @@ def furthest_frame(scene: Any) -> int:
     return frames[lengths.index(max(lengths))]
 
 
-def with_quiet_output(action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run with the process's standard output sent to standard error, so that only our lines reach the reader."""
-    kept = os.dup(1)
+def claim_output() -> None:
+    """Keep standard output for our JSON lines; what Blender and its operators print goes to standard error."""
+    global _reply
+    _reply = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    sys.stdout = os.fdopen(kept, "w", encoding="utf-8")
-    return action()
 
 
 def main() -> int:
@@ -179,7 +182,8 @@ def main() -> int:
     resources = tempfile.mkdtemp(prefix="holotime_demo_")
     os.environ["BLENDER_USER_RESOURCES"] = resources  # read when bpy is imported
     try:
-        tell(**with_quiet_output(lambda: Demo(options).run()))
+        claim_output()
+        tell(**Demo(options).run())
     except (DemoError, RuntimeError, OSError) as error:  # RuntimeError: what an operator reported
         tell(error=str(error).removeprefix("Error: ").strip())
         return 1

@@ -49,7 +49,8 @@ class HOLOTIME_OT_generate(bpy.types.Operator):
         job = uuid.uuid4().hex
         # The scene is looked up again by name when the job is done: it may be gone, or moved by undo, by then.
         on_success = results.Import(scene.name) if settings.auto_import else None
-        client.submit(job, "generate", generate_params(settings), {"panorama": str(path)}, on_success)
+        params = generate_params(settings) | {"name": path.name}
+        client.submit(job, "generate", params, {"panorama": str(path)}, on_success)
         return {"FINISHED"}
 
 

@@ -73,7 +73,9 @@ def test_from_panorama_to_video(client, holotime, tmp_path):
     bpy.ops.wm.read_homefile(use_empty=True)  # another file: the result can be brought into it again
     bpy.ops.holotime.import_result(job=job.id, directory=str(tmp_path / "again"))
     assert client.wait(lambda: results.last_import or results.last_error, 30)
-    assert (tmp_path / "again" / "clip.mp4").is_file()
+    clip = tmp_path / "again" / "clip.mp4"
+    assert clip.stat().st_nlink == 1  # the artist's own file, not a link into the sidecar's store
+    assert os.access(clip, os.W_OK)
 
 
 def test_a_refused_picture_says_why(client, holotime, tmp_path):
