@@ -92,10 +92,8 @@ def main() -> None:
         figures["start_with_queue_seconds"] = round(time.perf_counter() - start, 3)
         with Client(file) as client:
             for info in list(client.jobs("queued")):
-                client.session.request(protocol.Cancel(job=info.job))
+                client.cancel(info.job)
             client.pause(False)
-            while client.status().counts.get("queued"):
-                continue
             start = time.perf_counter()
             client.wait(client.submit("generate", {"n": -1}))
             figures["first_job_seconds"] = round(time.perf_counter() - start, 3)
