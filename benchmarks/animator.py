@@ -35,6 +35,7 @@ from holotime.animate.diffusion.unet import DeepFeatures, UNet
 from holotime.animate.diffusion.vae import VAE, build_vae
 from holotime.errors import BackendUnavailable
 
+SLICE = 65536  # tokens of a feed-forward slice, where slicing is compared with the whole
 STEPS = {"guidance": (50, None), "refinement": (50, 0.8)}  # of the schedule, and the share of it that runs
 
 
@@ -168,6 +169,9 @@ def bench_stage(setting: Setting, name: str, stage: StageConfig) -> dict[str, An
     out["own_forward"] = measure(setting, lambda: net(one, t, cond.context))
     out["own_forward"]["relative_error"] = relative_error(net(one, t, cond.context), expected)
     out["own_forward_batched"] = measure(setting, lambda: net(both, t2, contexts))
+    prepare(net, SLICE, compiled=False)
+    out["own_forward_batched_sliced"] = measure(setting, lambda: net(both, t2, contexts))
+    prepare(net, 0, compiled=False)
     out["own_steps"] = time_steps(setting, sampler(setting, name, stage, net, cond), x)
     deep = DeepFeatures()
     net(both, t2, contexts, deep=deep)

@@ -13,9 +13,10 @@ LOW_BUDGET = 8 * GIB  # what ``memory="low"`` may use
 RESERVE = GIB // 2  # for the library's own workspaces
 LOW_FF_CHUNK = 32768  # tokens of a feed-forward slice under a small plan
 
-# Peak of one forward pass in units of one first-level feature map (T * H * W * model_channels values): what lies in
-# skips, one transformer block and one concatenation; with the feed-forward layer whole, or in slices.
-WHOLE_MAPS = 22.0
+# Peak of one forward pass in units of one first-level feature map (T * H * W * model_channels values), counted in the
+# network: the widest place is the feed-forward layer of the first temporal transformer (512 wide; 12.8 maps into GEGLU,
+# 6.4 out of it), whole or in slices, beside the residual stream, its norm and the input.
+WHOLE_MAPS = 26.0
 SLICED_MAPS = 15.0
 # Peak of decoding one frame, in units of its pixels times the width of the autoencoder's second level (256).
 DECODE_MAPS = 5.0

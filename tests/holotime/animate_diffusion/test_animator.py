@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from holotime import quality
-from holotime.animate.diffusion import AnimatorConfig, animate, run
+from holotime.animate.diffusion import AnimatorConfig, animate, backend, run
 from holotime.animate.diffusion.folder import pairs
 from holotime.errors import BackendUnavailable, Cancelled, InputError
 
@@ -136,3 +136,14 @@ def test_folders_pair_by_natural_order(tmp_path: Path) -> None:
             pairs(tmp_path)
     with pytest.raises(InputError, match="needs panoramas"):
         pairs(tmp_path / "nothing")
+
+
+def test_as_the_backend_of_the_stage(panorama: np.ndarray, config: AnimatorConfig) -> None:
+    one = replace(config, refinement=None, frames=2)
+    hint = np.zeros((8, 16, 4), np.float32)
+    made = backend.animate(panorama, None, one, hint=hint)  # the perception is not looked at
+    assert made.clip.frames.shape == (2, 64, 128, 3)
+    assert made.moving.shape == (64, 128)
+    assert made.backend == "holotime"
+    assert made.moving.all()
+    assert any("hint was not followed" in n for n in made.notes)

@@ -1,6 +1,7 @@
 """Fetching, finding, checking and removing model files, against a real server on this machine."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from holotime import weights
 from holotime.errors import BackendUnavailable, InputError
 from holotime.weights import registry, store
+from holotime.weights.cli import register
 from holotime.weights.download import download, resolve
 
 
@@ -137,3 +141,17 @@ def test_registry_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
         assert model.licence
         assert all(resolve(f.url).startswith("http") for f in model.files)
     assert resolve("hub:a/b/c.ckpt") == "http://mirror.example/a/b/resolve/main/c.ckpt"
+
+
+def test_commands(model: str) -> None:
+    app = typer.Typer()
+    register(app)
+    runner = CliRunner()
+    listed = runner.invoke(app, ["weights", "list", "--json"])
+    assert listed.exit_code == 0, listed.output
+    assert "not here" in json.loads(listed.stdout)["toy"]
+    assert "holotime-refinement" in json.loads(listed.stdout)
+    assert runner.invoke(app, ["weights", "get", model]).exit_code == 0
+    assert "as published" in runner.invoke(app, ["weights", "verify", model]).output
+    assert json.loads(runner.invoke(app, ["weights", "remove", model, "--json"]).stdout)["freed_bytes"] > 1000
+    assert isinstance(runner.invoke(app, ["weights", "get", "nothing"]).exception, InputError)

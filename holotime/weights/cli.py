@@ -1,0 +1,61 @@
+"""``holotime weights list|get|verify|remove``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.progress import Progress as RichProgress
+
+from holotime import weights
+from holotime.cli.common import JsonOption, console, emit
+from holotime.progress import Progress
+
+NameArgument = Annotated[str, typer.Argument(help="A model's name, as `holotime weights list` shows it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands to ``app``."""
+    group = typer.Typer(help="Model files: what there is, fetching, checking, removing.", no_args_is_help=True)
+    group.command("list")(list_models)
+    group.command("get")(get)
+    group.command("verify")(verify)
+    group.command("remove")(remove)
+    app.add_typer(group, name="weights")
+
+
+def list_models(json: JsonOption = False) -> None:
+    """Every known model, where it comes from, and whether its files are here."""
+    rows = {}
+    for name, model in weights.MODELS.items():
+        found = weights.status(name)
+        where = ", ".join(map(str, found.paths)) if found.present else f"not here (about {model.approximate_gb:g} GB)"
+        rows[name] = f"{model.about}; {model.source}; licence: {model.licence}; {where}"
+    emit(json, rows)
+
+
+def get(name: NameArgument, json: JsonOption = False) -> None:
+    """Fetch a model; goes on where an earlier try stopped."""
+    with _bar(name) as progress:
+        paths = weights.get(name, progress)
+    emit(json, {path.name: str(path) for path in paths})
+
+
+def verify(name: NameArgument, json: JsonOption = False) -> None:
+    """Read a model's files without running code in them and compare their checksums."""
+    with _bar(name) as progress:
+        results = weights.verify(name, progress)
+    emit(json, dict(results))
+
+
+def remove(name: NameArgument, json: JsonOption = False) -> None:
+    """Delete a model's files from the cache, with what was converted from them."""
+    emit(json, {"freed_bytes": weights.remove(name)})
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Progress]:
+    """A progress bar on standard error."""
+    with RichProgress(console=console, transient=True) as bars:
+        task = bars.add_task(title, total=1.0)
+        yield lambda fraction, note="": bars.update(task, completed=fraction, description=note or title)
