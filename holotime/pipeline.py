@@ -44,6 +44,7 @@ def no_job_progress(stage: str, fraction: float, note: str = "", preview: bytes 
 class GenerateConfig:
     """What an artist may choose when a panorama becomes a 4D scene."""
 
+    name: str = setting("", "what the result is called in the report; the file's name if empty")
     prompt: str = setting("", "what the panorama shows; steers which parts move")
     width: int = setting(1024, "width of the clip in pixels, a multiple of 32", range=(64, 8192))
     fit: str = setting("refuse", "what to do with a picture that is not 2:1", choices=FITS)
@@ -118,13 +119,10 @@ def generate(
     # All of the input is looked at before the first stage, so that bad input costs nothing.
     source_digest = digest_file(source) if source.is_file() else ""
     hint_image = read_image_with_alpha(hint) if hint else None
-    stages = _Stages(StageCache(cache_dir), progress)
-
-    progress("panorama", 0.0, "", None)
-    stage_start = time.perf_counter()
     panorama = load_panorama(source, config.width, config.fit)  # type: ignore[arg-type]
+    stages = _Stages(StageCache(cache_dir), progress)
     key = digest_of(source=source_digest, width=config.width, fit=config.fit)
-    stages.seconds["panorama"] = time.perf_counter() - stage_start
+    stages.seconds["panorama"] = time.perf_counter() - start
     progress("panorama", 1.0, "", _preview(panorama.image))
 
     look_key = digest_of(up=key, backend=config.perceive)
@@ -202,7 +200,7 @@ def generate(
     stages.seconds["report"] = time.perf_counter() - stage_start
     progress("report", 1.0, "", None)
     numbers: dict[str, Any] = {
-        "source": source.name,
+        "source": config.name or source.name,
         "prompt": config.prompt,
         "seam_ratio": quality.seam_ratio(clip.frames),
         "loop_ratio": quality.loop_ratio(clip.frames),
