@@ -26,6 +26,12 @@ def digest_of(**what: Any) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
+def _to_disk(path: Path) -> None:
+    """Wait until a file's bytes are on the disk."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
 class StageCache:
     """Stage results below one folder."""
 
@@ -43,6 +49,9 @@ class StageCache:
         partial.mkdir()
         try:
             make(partial)
+            for path in partial.rglob("*"):
+                if path.is_file():
+                    _to_disk(path)  # a power cut after the rename must not leave a named but empty result
             try:
                 partial.rename(place)
             except OSError:
