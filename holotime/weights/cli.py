@@ -58,4 +58,8 @@ def _bar(title: str) -> Iterator[Progress]:
     """A progress bar on standard error."""
     with RichProgress(console=console, transient=True) as bars:
         task = bars.add_task(title, total=1.0)
-        yield lambda fraction, note="": bars.update(task, completed=fraction, description=note or title)
+
+        def report(fraction: float, note: str = "") -> None:
+            bars.update(task, completed=fraction, description=note or title)
+
+        yield report

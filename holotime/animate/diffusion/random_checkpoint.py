@@ -38,7 +38,8 @@ TINY = ModelConfig(
 
 def tower_shapes(config: TowerConfig, prefix: str) -> dict[str, tuple[int, ...]]:
     """OpenCLIP's residual blocks: name to shape."""
-    w, out = config.width, {}
+    w = config.width
+    out: dict[str, tuple[int, ...]] = {}
     for i in range(config.layers):
         base = f"{prefix}resblocks.{i}."
         for norm in ("ln_1", "ln_2"):

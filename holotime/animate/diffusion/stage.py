@@ -19,6 +19,7 @@ from holotime.animate.diffusion.sampler import Conditioning, Sampler, SamplerCon
 from holotime.animate.diffusion.schedule import DDIMSchedule
 from holotime.animate.diffusion.seam import Wrap, close, extend, set_wrap
 from holotime.animate.diffusion.state import RunState, Saved
+from holotime.animate.diffusion.unet import UNet
 from holotime.animate.diffusion.upscale import double, load_upscaler
 from holotime.animate.diffusion.vae import VAE
 from holotime.errors import BackendUnavailable
@@ -163,6 +164,7 @@ class Stage:
         total = len(schedule)
         progress(first / total, "loading the network")
         unet = self.checkpoint.load("unet", self.run_.device, self.run_.dtype)
+        assert isinstance(unet, UNet)
         speed.prepare(unet, self.plan.ff_chunk, compiled=self.config.compile)
         set_wrap(unet, self.wrap)
         done = first

@@ -89,7 +89,7 @@ class UNet(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
-        return self.time_embed[0].weight.dtype
+        return next(self.time_embed.parameters()).dtype
 
     def forward(
         self,
@@ -154,9 +154,9 @@ class UNet(nn.Module):
         return torch.cat([text.expand(frames, *text.shape), image], dim=2).flatten(0, 1)
 
     @staticmethod
-    def run(block: nn.ModuleList, h: Tensor, emb: Tensor, context: Tensor, clips: int) -> Tensor:
+    def run(block: nn.Module, h: Tensor, emb: Tensor, context: Tensor, clips: int) -> Tensor:
         """One entry of the network on h [T*B, C, H, W]; emb [B, E], context [M, L, D], B = clips."""
-        for layer in block:
+        for layer in block.children():
             if isinstance(layer, ResBlock):
                 h = layer(h, emb, clips)
             elif isinstance(layer, SpatialTransformer):
