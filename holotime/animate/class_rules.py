@@ -70,7 +70,8 @@ class Matter:
     """How much of each kind of movement a pixel has, in [0, 1]; every map is [H, W] float32 and 0 on solid things."""
 
     sky: NDArray[np.float32]  # drifts
-    water: NDArray[np.float32]  # drifts and ripples
+    water: NDArray[np.float32]  # drifts
+    ripples: NDArray[np.float32]  # shows waves
     foliage: NDArray[np.float32]  # sways
     grass: NDArray[np.float32]  # waves in the wind
     fog: NDArray[np.float32]  # creeps
@@ -306,9 +307,13 @@ def judge(panorama: NDArray[np.uint8], perception: ImagePerception, prompt: str 
     detail: SkyDetail = sky_detail(luminance, look.sharp, sky, ~sky & ~water & (p[..., SKY] < 0.5))
     still = dilate(detail.static, max(1, round(1.5 * look.scale))) | find_sun(look, sky)
     sky_weight = ramp(sky & ~still, SKY_RAMP, 0.008)
+    water_weight = ramp(water, WATER_RAMP, 0.006)
+    # Waves belong where waves are seen: a mirror, or a picture that blurs out below the camera, would turn to stripes.
+    waves = smoothstep(0.002, 0.012, sphere.blur_sphere(look.sharp, 0.03))
     maps = {
         "sky": sky_weight,
-        "water": ramp(water, WATER_RAMP, 0.006),
+        "water": water_weight,
+        "ripples": water_weight * (0.2 + 0.8 * waves),
         "foliage": find_foliage(look),
         "grass": find_grass(look, sky, water),
         "fog": find_fog(look, sky),

@@ -16,11 +16,11 @@ from holotime.animate.fields import SphereNoise, azimuth, east_north, turn
 from holotime.animate.motion import Drift
 from holotime.perceive import EYE_HEIGHT
 
-SKY_SPEED = math.radians(2.6)  # radians per second of clouds overhead
-SKY_FLOOR = 0.30  # the earth is round: layers at the horizon still move with this share of the speed overhead
+SKY_SPEED = math.radians(3.0)  # radians per second of clouds overhead
+SKY_FLOOR = 0.45  # the earth is round: layers at the horizon still move with this share of the speed overhead
 FOG_SPEED = math.radians(1.6)  # radians per second of fog banks
 WATER_SPEED = 0.28  # metres per second of the surface
-MAX_STEP = math.radians(6.0)  # radians that the two cross-faded pictures lie apart at most, or they show as two
+MAX_STEP = math.radians(4.5)  # radians that the two cross-faded pictures lie apart at most, or they show as two
 SKY_FADE = 4.0  # seconds that one cross-fade of the sky lasts at most
 WATER_FADE = 1.2  # seconds; water changes faster than clouds
 HINT_FADE = 0.75  # seconds; what is painted may be fast
@@ -65,8 +65,8 @@ def drift_field(
     ``override`` is a hint's velocity [H, W, 3], weight [H, W] and freedom [H, W] (0 = frozen).
     """
     d = sphere.directions(*matter.sky.shape)
-    # Aurora and stars are light, not clouds: they stay in place and wave.
-    sky = matter.sky * (1 - 0.8 * matter.aurora) * (0.5 if matter.night else 1.0)
+    # A starry sky is clear: what little drifts there is haze, and the faint stars must not travel. An aurora waves.
+    sky = matter.sky * (1 - 0.8 * matter.aurora) * (0.12 if matter.stars.any() else 0.5 if matter.night else 1.0)
     water = matter.water * (1.6 if "storm" in matter.words else 0.6 if "calm" in matter.words else 1.0)
     speed = strength * (1.4 if "storm" in matter.words else 1.0)
     velocity = speed * sky[..., None] * sky_velocity(d, wind, rng)

@@ -25,6 +25,8 @@ def foliage_sway(
     """Sway [H, W, 2] and glow [H, W] of leaves in gusts that travel with the wind."""
     sway: Harmonics = {}
     glow: Harmonics = {}
+    if not matter.foliage.any():
+        return sway, glow
     d = sphere.directions(*matter.foliage.shape)
     frame = turn(wind)
     v = azimuth(wind).astype(np.float32)
@@ -90,12 +92,12 @@ def ripples(
     """
     sway: Harmonics = {}
     glow: Harmonics = {}
-    height, width = matter.water.shape
-    where = np.nonzero(matter.water > 0)
+    height, width = matter.ripples.shape
+    where = np.nonzero(matter.ripples > 0)
     if not len(where[0]):
         return sway, glow
     d = sphere.directions(height, width)[where]
-    weight = matter.water[where]
+    weight = matter.ripples[where]
     size = strength * (1.5 if "storm" in matter.words else 0.5 if "calm" in matter.words else 1.0)
     down = np.maximum(-d[:, 2], 0.004)
     slant = EYE_HEIGHT / down
