@@ -28,7 +28,7 @@ from holotime.animate.structure import dilate
 MARGIN = 4  # pixels of padding around arrays that kernels read from
 STEPS = 2  # midpoint steps along the field for one displacement
 SOFT = 0.016  # radians of the blur that separates detail from its local mean
-LEAST_VARIANCE = 0.65  # of a blend; bounds how much its detail is scaled up
+LEAST_VARIANCE = 0.75  # of a blend; bounds how much its detail is scaled up
 STILL_SPEED = 1e-4  # radians per second that count as still
 STILL_SWAY = 2e-5  # radians that count as still
 STILL_GLOW = 5e-4  # fraction of brightness that counts as still
