@@ -12,6 +12,7 @@ from .graph import Graph, Socket
 POINTS = "HoloTime Points"
 SPLATS = "HoloTime Splats"
 CUT = 2.3  # standard deviations at which a splat ends; each step further costs layers, which cost render time
+BEHIND = 0.5  # display value that is assumed behind a splat
 
 
 def points_material() -> bpy.types.Material:
@@ -30,9 +31,22 @@ def splats_material() -> bpy.types.Material:
         gauss = g.math("EXPONENT", g.math("MULTIPLY", g.vector("DOT_PRODUCT", corner, corner), -0.5 * CUT * CUT))
         edge = math.exp(-0.5 * CUT * CUT)
         falloff = g.math("DIVIDE", g.math("SUBTRACT", gauss, edge), 1.0 - edge, clamp=True)
-        return g.math("MULTIPLY", _attribute(g, "alpha", "Fac"), falloff)
+        return _for_linear_light(g, g.math("MULTIPLY", _attribute(g, "alpha", "Fac"), falloff))
 
     return _existing(SPLATS) or _shadeless(SPLATS, alpha)
+
+
+def _for_linear_light(g: Graph, alpha: Socket) -> Socket:
+    """The alpha that blends in linear light as ``alpha`` blends in display values.
+
+    Splats are made to be blended in sRGB; Cycles blends light, where what is bright shines through dark splats far too
+    much. With display value = sqrt(light), splat value c and value b behind it, blending light with
+    alpha ((2 - alpha) b + alpha c) / (b + c) shows exactly alpha c + (1 - alpha) b. What b is cannot be known: BEHIND.
+    """
+    luma = g.vector("DOT_PRODUCT", _attribute(g, "splat_color", "Vector"), (0.2126, 0.7152, 0.0722))
+    c = g.math("SQRT", luma)
+    above = g.math("ADD", g.math("MULTIPLY", g.math("SUBTRACT", 2.0, alpha), BEHIND), g.math("MULTIPLY", alpha, c))
+    return g.math("DIVIDE", g.math("MULTIPLY", alpha, above), g.math("ADD", c, BEHIND), clamp=True)
 
 
 def _existing(name: str) -> bpy.types.Material | None:

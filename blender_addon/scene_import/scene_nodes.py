@@ -33,6 +33,14 @@ INPUTS = (
     ("Opacity Threshold", "NodeSocketFloat", 1 / 255, 0.0, 1.0, "Splats less opaque than this are left out"),
     ("Splat Size", "NodeSocketFloat", 1.0, 0.0, 100.0, "Factor on the size of splats and points"),
     (
+        "Low Pass",
+        "NodeSocketFloat",
+        0.0,
+        0.0,
+        1.0,
+        "Widens rendered splats by this angle at the eye, in radians, so that no gaps show between them",
+    ),
+    (
         "Viewport Density",
         "NodeSocketFloat",
         1.0,
@@ -106,7 +114,7 @@ def _build(g: Graph) -> None:
 
     splats_wanted = g.switch("BOOLEAN", viewport, inputs["Splats in Render"], inputs["Splats in Viewport"])
     plain = g.add("GeometryNodeSetMaterial", {"Geometry": points, "Material": points_material()}).outputs[0]
-    look = g.switch("GEOMETRY", splats_wanted, plain, _splats(g, points, t, inputs["Splat Size"]))
+    look = g.switch("GEOMETRY", splats_wanted, plain, _splats(g, points, t, inputs["Splat Size"], inputs["Low Pass"]))
     g.add("NodeGroupOutput", {"Geometry": look})
 
 
@@ -118,7 +126,7 @@ def _clip_time(g: Graph, inputs) -> Socket:
     return g.switch("FLOAT", inputs["Loop"], g.math("ADD", clips, 0.0, clamp=True), wrapped)
 
 
-def _splats(g: Graph, points: Socket, t: Socket, size: Socket) -> Socket:
+def _splats(g: Graph, points: Socket, t: Socket, size: Socket, low_pass: Socket) -> Socket:
     """A sheet for each point, facing the active camera; without a camera, facing the object's origin (the eye)."""
     dt = g.math("SUBTRACT", t, g.attribute("t_center", "FLOAT"))
     q = g.add("FunctionNodeRotationToQuaternion", {0: g.attribute("rotation", "QUATERNION")}).outputs
@@ -126,10 +134,13 @@ def _splats(g: Graph, points: Socket, t: Socket, size: Socket) -> Socket:
     moved = [g.math("ADD", a, g.math("MULTIPLY", b, dt)) for a, b in zip(q, omega, strict=True)]
     rotation = g.add("FunctionNodeQuaternionToRotation", dict(enumerate(moved))).outputs[0]
 
-    scale = g.scale(g.attribute("scale", "FLOAT_VECTOR"), size)
+    position = g.add("GeometryNodeInputPosition").outputs[0]
+    own = g.attribute("scale", "FLOAT_VECTOR")
+    least = g.math("MULTIPLY", g.vector("LENGTH", position), low_pass)
+    squared = g.vector("ADD", g.vector("MULTIPLY", own, own), g.math("MULTIPLY", least, least))
+    scale = g.scale(g.vector("POWER", squared, (0.5, 0.5, 0.5)), size)
     camera = g.add("GeometryNodeInputActiveCamera").outputs[0]
     eye = g.add("GeometryNodeObjectInfo", {"Object": camera}, transform_space="RELATIVE").outputs["Location"]
-    position = g.add("GeometryNodeInputPosition").outputs[0]
     # In the space where the splat is the unit sphere, the polar plane is the plane square to the view direction.
     back = g.add("FunctionNodeInvertRotation", {0: rotation}).outputs[0]
     towards = g.add("FunctionNodeRotateVector", {0: g.vector("SUBTRACT", eye, position), 1: back}).outputs[0]

@@ -4,7 +4,7 @@ import bpy
 
 from .reader import SceneFile
 from .scene_nodes import scene_group
-from .splat_data import Attribute, point_attributes
+from .splat_data import Attribute, low_pass, point_attributes
 
 MODIFIER = "HoloTime"
 
@@ -28,6 +28,7 @@ def make_object(name: str, scene_file: SceneFile, offset: float) -> bpy.types.Ob
     set_input(modifier, "Offset", offset)
     set_input(modifier, "Duration", scene_file.duration)
     set_input(modifier, "Loop", scene_file.loop)
+    set_input(modifier, "Low Pass", low_pass(scene_file))
     obj.holotime.is_scene = True
     obj.holotime.duration = scene_file.duration
     obj.holotime.fps = scene_file.fps

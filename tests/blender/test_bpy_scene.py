@@ -152,6 +152,7 @@ def test_sheets_face_the_camera_and_have_the_splats_size(holotime, tmp_path):
     camera.animation_data_clear()
     camera.location = (0.3, -0.2, 0.1)
     set_input(scene_modifier(obj), "Splats in Viewport", True)
+    set_input(scene_modifier(obj), "Low Pass", 0.0)
     bpy.context.view_layer.update()
     mesh = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh()
     corners = np.array([v.co for v in mesh.vertices])
@@ -159,6 +160,23 @@ def test_sheets_face_the_camera_and_have_the_splats_size(holotime, tmp_path):
     np.testing.assert_allclose(corners.mean(0), place, atol=1e-5)
     np.testing.assert_allclose((corners - place) @ view / np.linalg.norm(view), 0, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(corners - place, axis=1), CUT * sigma * math.sqrt(2), rtol=1e-4)
+
+
+def test_low_pass_widens_by_an_angle_at_the_eye(holotime, tmp_path):
+    """A rasterizer adds 0.3 px^2 to the footprint; here the same angle, at any distance."""
+    from bl_ext.user_default.holotime.scene_import.materials import CUT
+    from bl_ext.user_default.holotime.scene_import.splat_object import scene_modifier, set_input
+
+    tensors = scenes.panorama_scene(scenes.ramps(8), distance=6.0)
+    bpy.ops.holotime.import_scene(filepath=str(scenes.write_scene(tmp_path / "s.safetensors", tensors)))
+    obj = bpy.context.object
+    set_input(scene_modifier(obj), "Splats in Viewport", True)
+    set_input(scene_modifier(obj), "Low Pass", 0.05)
+    bpy.context.view_layer.update()
+    mesh = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh()
+    sheet = np.array([v.co for v in mesh.vertices[:4]])
+    sigma = math.hypot(0.55 * 6.0 * math.pi / 8, 0.05 * 6.0)
+    np.testing.assert_allclose(np.linalg.norm(sheet - sheet.mean(0), axis=1), CUT * sigma * math.sqrt(2), rtol=1e-4)
 
 
 @pytest.mark.parametrize("splats", [True, False])
