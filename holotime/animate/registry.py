@@ -6,7 +6,7 @@ from typing import cast
 from holotime.animate import Animator
 from holotime.errors import InputError
 
-_MODULES = {"flow": "holotime.animate.flow"}
+_MODULES = {"flow": "holotime.animate.flow", "holotime": "holotime.animate.diffusion.backend"}
 ANIMATORS = tuple(_MODULES)
 
 

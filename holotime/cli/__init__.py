@@ -8,6 +8,7 @@ import typer
 from holotime.cli import doctor, scene, stages
 from holotime.cli.common import report_error
 from holotime.errors import HoloTimeError
+from holotime.weights import cli as weights
 
 # Packages that build on this one register commands (the sidecar's ``serve``) here; this package knows none of them.
 COMMAND_GROUP = "holotime.commands"
@@ -22,7 +23,7 @@ def make_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for module in (stages, scene, doctor):
+    for module in (stages, scene, weights, doctor):
         module.register(app)
     for point in sorted(entry_points(group=COMMAND_GROUP), key=lambda p: p.name):
         point.load()(app)
