@@ -28,15 +28,11 @@ def _linear(image: NDArray, d: NDArray, height: int, width: int) -> NDArray:
 
 
 def _cubic(image: NDArray, d: NDArray, height: int, width: int) -> NDArray:
-    """[N, 3] Catmull-Rom values in [0, 255] of a padded image at directions d [N, 3]."""
+    """[N, 3] values in [0, 255] of padded cubic B-spline coefficients at directions d [N, 3]."""
 
     def weights(t: NDArray) -> list[NDArray]:
-        return [
-            ((-0.5 * t + 1.0) * t - 0.5) * t,
-            (1.5 * t - 2.5) * t * t + 1.0,
-            ((-1.5 * t + 2.0) * t + 0.5) * t,
-            (0.5 * t - 0.5) * t * t,
-        ]
+        s = 1 - t
+        return [s**3 / 6, t**3 / 2 - t**2 + 2 / 3, s**3 / 2 - s**2 + 2 / 3, t**3 / 6]
 
     i, j, a, b = _place(d, height, width)
     total = np.zeros((len(d), 3))

