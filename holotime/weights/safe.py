@@ -1,13 +1,10 @@
 """Reading model files that come from elsewhere: no code in them is run, and a damaged file is named as such."""
 
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from holotime.errors import InputError
 
@@ -22,9 +19,18 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} does not exist. Check the name.")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes). Download it again.")
+    from safetensors.torch import load_file  # torch takes seconds to import, and most commands do not need it
+
     try:
         data = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    except pickle.UnpicklingError as error:
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError) as error:
+        raise InputError(
+            f"{path.name} cannot be read as a model file; it is cut short or of another kind "
+            f"({str(error).splitlines()[0][:120]}). Download it again."
+        ) from error
+    except Exception as error:
+        if type(error).__name__ != "UnpicklingError":  # what torch raises for anything that is not a tensor
+            raise
         reason = str(error).split("GLOBAL ")[-1].split(" was not")[0] if "GLOBAL" in str(error) else ""
         if reason:
             raise InputError(
@@ -32,11 +38,6 @@ def read_tensors(path: Path) -> dict[str, Any]:
                 "get the file from its publisher, or a .safetensors version."
             ) from error
         raise InputError(f"{path.name} cannot be read as a model file. Download it again.") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError) as error:
-        raise InputError(
-            f"{path.name} cannot be read as a model file; it is cut short or of another kind "
-            f"({str(error).splitlines()[0][:120]}). Download it again."
-        ) from error
     if not isinstance(data, dict):
         raise InputError(f"{path.name} holds a {type(data).__name__}, not a dictionary of tensors.")
     return data
@@ -44,6 +45,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 def _read_pickle(path: Path) -> Any:
     """torch.load without code, memory-mapped where the file's format allows."""
+    import torch
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # another pickle protocol is either read or refused below
         try:
