@@ -16,6 +16,15 @@ STAGES = {  # as the sidecar names them -> as an artist reads them
     "report": "Writing the report",
     "render": "Rendering",
 }
+SCENE_INPUTS = (
+    "Offset",
+    "Speed",
+    "Loop",
+    "Splat Size",
+    "Viewport Density",
+    "Splats in Viewport",
+    "Splats in Render",
+)
 KINDS = {"generate": "World", "render": "Video"}
 
 
@@ -141,7 +150,7 @@ class HOLOTIME_PT_scene(_Panel, bpy.types.Panel):
     def draw(self, context):
         """Import, and how the active scene plays."""
         from .scene_import.importer import find_scene_object
-        from .scene_import.splat_object import input_id, scene_modifier
+        from .scene_import.splat_object import input_property, scene_modifier
 
         layout = self.layout
         row = layout.row(align=True)
@@ -154,10 +163,9 @@ class HOLOTIME_PT_scene(_Panel, bpy.types.Panel):
         layout.label(text=obj.name, icon="OUTLINER_OB_POINTCLOUD")
         column = layout.column()
         column.use_property_split = True
-        for name in ("Offset", "Speed", "Loop", "Splat Size", "Viewport Density"):
-            column.prop(modifier, f'["{input_id(modifier, name)}"]', text=name)
-        for name in ("Splats in Viewport", "Splats in Render"):
-            column.prop(modifier, f'["{input_id(modifier, name)}"]', text=name)
+        for name in SCENE_INPUTS:
+            owner, prop = input_property(modifier, name)
+            column.prop(owner, prop, text=name)
 
 
 class HOLOTIME_PT_cameras(_Panel, bpy.types.Panel):

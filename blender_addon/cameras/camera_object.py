@@ -43,10 +43,7 @@ def _key(owner: bpy.types.ID, path: str, rows: list[tuple[float, ...]], frame_st
 
 
 def _curve(owner: bpy.types.ID, path: str, index: int) -> bpy.types.FCurve:
+    # Blender may put the keys of an object and its data into one action, each in a slot of its own.
     animation = owner.animation_data
-    action = animation.action
-    if hasattr(action, "fcurves"):  # gone in 5.0
-        curves = action.fcurves
-    else:
-        curves = action.layers[0].strips[0].channelbag(animation.action_slot).fcurves
-    return curves.find(path, index=index)
+    strip = animation.action.layers[0].strips[0]
+    return strip.channelbag(animation.action_slot).fcurves.find(path, index=index)

@@ -99,7 +99,8 @@ def _build(g: Graph) -> None:
     mesh = g.store(inputs["Geometry"], "alpha", "FLOAT", alpha)
     visible = g.compare(g.attribute("alpha", "FLOAT"), "GREATER_EQUAL", inputs["Opacity Threshold"])
     density = g.switch("FLOAT", viewport, 1.0, inputs["Viewport Density"])
-    random = g.add("FunctionNodeRandomValue", data_type="FLOAT").outputs[1]
+    node = g.add("FunctionNodeRandomValue", data_type="FLOAT")
+    random = next(socket for socket in node.outputs if socket.type == "VALUE")  # the only one since 5.2
     shown = g.both(visible, g.compare(random, "LESS_EQUAL", density))
 
     path = g.attribute("motion3", "FLOAT_VECTOR")

@@ -36,23 +36,30 @@ def make_object(name: str, scene_file: SceneFile, offset: float) -> bpy.types.Ob
     return obj
 
 
-def input_id(modifier: bpy.types.NodesModifier, name: str) -> str:
-    """The identifier under which a modifier keeps a group input."""
+def input_property(modifier: bpy.types.NodesModifier, name: str) -> tuple[bpy.types.bpy_struct, str]:
+    """(owner, property) of a group input on a modifier, as a layout's ``prop`` wants them."""
     for item in modifier.node_group.interface.items_tree:
         if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name == name:
-            return item.identifier
+            if hasattr(modifier, "properties"):  # since 5.2; custom properties of the modifier before
+                return getattr(modifier.properties.inputs, item.identifier), "value"
+            return modifier, f'["{item.identifier}"]'
     raise KeyError(f"The node group {modifier.node_group.name!r} has no input {name!r}.")
 
 
 def set_input(modifier: bpy.types.NodesModifier, name: str, value: float | bool) -> None:
     """Set a group input on a modifier, and have its object evaluated anew."""
-    modifier[input_id(modifier, name)] = value
+    owner, prop = input_property(modifier, name)
+    if prop == "value":
+        owner.value = value
+    else:
+        owner[prop[2:-2]] = value
     modifier.id_data.update_tag()
 
 
 def get_input(modifier: bpy.types.NodesModifier, name: str) -> float | bool:
     """Read a group input of a modifier."""
-    return modifier[input_id(modifier, name)]
+    owner, prop = input_property(modifier, name)
+    return owner.path_resolve(prop)
 
 
 def scene_modifier(obj: bpy.types.Object | None) -> bpy.types.NodesModifier | None:
