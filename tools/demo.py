@@ -39,7 +39,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=24, help="frames of the clip")
     parser.add_argument("--width", type=int, default=1024, help="width of the clip in pixels")
     parser.add_argument("--fit", default="refuse", choices=FITS, help="for a picture that is not 2:1")
-    parser.add_argument("--camera", default="orbit", help="preset path of the camera, see presets/cameras")
+    parser.add_argument("--camera", default="dolly", help="preset path of the camera, see presets/cameras")
     parser.add_argument("--blender-python", type=Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 

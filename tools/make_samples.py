@@ -28,17 +28,18 @@ class Development:
     """How a linear picture becomes one for the screen."""
 
     middle: float  # what the typical (log-mean) brightness becomes, linear; 0.18 is a photographer's middle grey
-    look: str = "AgX - Medium High Contrast"  # Blender's contrast looks
+    transform: str = "AgX"  # Blender's view transform: AgX pales towards white, Filmic keeps gold golden
+    look: str = "AgX - Medium High Contrast"  # that transform's contrast
     glare: float = 0.0  # share of the light above white that spreads around it, as in a lens
 
 
 PHOTOGRAPHS = {
-    "sunset": Development(0.34, "AgX - Punchy", glare=0.06),
-    "forest": Development(0.17, "AgX - Medium High Contrast"),
-    "sunrise": Development(0.27, "AgX - Punchy", glare=0.03),
+    "sunset": Development(0.34, look="AgX - Punchy", glare=0.06),
+    "forest": Development(0.17),
+    "sunrise": Development(0.27, look="AgX - Punchy", glare=0.03),
 }
-LAGOON = Development(0.16, "AgX - Punchy", glare=0.10)
-LAGOON_WIDTH, LAGOON_SAMPLES, LAGOON_MARGIN = 2048, 64, 32
+LAGOON = Development(0.135, "Filmic", "High Contrast", glare=0.10)
+LAGOON_WIDTH, LAGOON_SAMPLES, LAGOON_MARGIN = 2048, 16, 32
 
 
 def row_weights(height: int) -> NDArray:
@@ -77,11 +78,11 @@ def glare(light: NDArray, share: float) -> NDArray:
 
 
 def develop(light: NDArray, how: Development) -> NDArray:
-    """[H, W, 3] linear light to [H, W, 3] sRGB in [0, 1], through Blender's AgX with exposure by the log-mean."""
+    """[H, W, 3] linear light to [H, W, 3] sRGB in [0, 1], exposed by the log-mean."""
     luminance = light @ np.float32([0.2126, 0.7152, 0.0722])
     typical = float(np.exp((np.log(luminance + 1e-4) * row_weights(len(light))).sum() / light.shape[1]))
     scene = bpy.data.scenes.new("develop")
-    scene.view_settings.view_transform = "AgX"
+    scene.view_settings.view_transform = how.transform
     scene.view_settings.look = how.look
     settings = scene.render.image_settings
     settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "16"
@@ -151,7 +152,9 @@ def lagoon(width: int, samples: int, keep: Path | None) -> None:
             scene.build()
             built = time.perf_counter()
             scene.render(file, width, samples, LAGOON_MARGIN)
-            print(f"lagoon: built in {built - start:.0f} s, rendered in {time.perf_counter() - built:.0f} s", flush=True)
+            print(
+                f"lagoon: built in {built - start:.0f} s, rendered in {time.perf_counter() - built:.0f} s", flush=True
+            )
         light = read(file)[:, LAGOON_MARGIN:-LAGOON_MARGIN]
     write("lagoon", settle_seam(develop(light, LAGOON)))
 

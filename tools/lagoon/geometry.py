@@ -94,7 +94,9 @@ def scatter(data: bpy.types.Mesh, points: NDArray, scales: NDArray, tilt: float,
     a /= np.linalg.norm(a, axis=1, keepdims=True)
     b = np.cross(axis, a)
     half = (scales / 2)[:, None]
-    corners = np.stack([points + half * (-a - b), points + half * (a - b), points + half * (a + b), points + half * (b - a)], 1)
+    corners = np.stack(
+        [points + half * (-a - b), points + half * (a - b), points + half * (a + b), points + half * (b - a)], 1
+    )
     parent = add(mesh(f"{data.name} places", corners.reshape(-1, 3), np.arange(4 * n).reshape(-1, 4), None, False))
     parent.instance_type = "FACES"
     parent.use_instance_faces_scale = True

@@ -79,23 +79,26 @@ class Nodes:
         toward = self.math("MAXIMUM", self.vector("DOT_PRODUCT", direction, SUN), 0.0)
         near = self.math("POWER", toward, 7.0)
         wide = self.math("POWER", self.math("MULTIPLY_ADD", self.vector("DOT_PRODUCT", direction, SUN), 0.5, 0.5), 2.0)
-        cool = self.mix(wide, (0.30, 0.33, 0.50), (0.80, 0.50, 0.38))
-        return self.mix(near, cool, (2.3, 1.15, 0.42))
+        cool = self.mix(wide, (0.30, 0.33, 0.50), (0.78, 0.46, 0.36))
+        return self.mix(near, cool, (1.95, 0.84, 0.34))
 
 
 def material(name: str, build) -> bpy.types.Material:
-    """A material whose surface ``build(nodes)`` gives, seen through the haze."""
+    """A material seen through the haze. ``build(nodes)`` gives its surface, or (surface, cover) where it has gaps."""
     mat = bpy.data.materials.new(name)
     mat.use_nodes = True
     mat.cycles.emission_sampling = "NONE"  # the haze glows, but it is no lamp
     n = Nodes(mat.node_tree)
-    surface = build(n)
+    built = build(n)
+    surface, cover = built if isinstance(built, tuple) else (built, None)
     ray = n.node("LightPath")
     gone = n.math("SUBTRACT", 1.0, n.math("EXPONENT", n.math("MULTIPLY", ray.outputs["Ray Length"], -1 / HAZE_LENGTH)))
     seen = n.math("MAXIMUM", ray.outputs["Is Camera Ray"], ray.outputs["Is Glossy Ray"])
     direction = n.vector("SCALE", n.node("NewGeometry").outputs["Incoming"], scale=-1.0)
     glow = n.node("Emission", {"Color": n.haze(direction)}).outputs[0]
     mixed = n.node("MixShader", {0: n.math("MULTIPLY", gone, seen), 1: surface, 2: glow}).outputs[0]
+    if cover is not None:  # a gap holds no haze of its own: what is behind brings it
+        mixed = n.node("MixShader", {0: cover, 1: n.node("BsdfTransparent").outputs[0], 2: mixed}).outputs[0]
     n.node("OutputMaterial", {"Surface": mixed})
     return mat
 
@@ -140,7 +143,12 @@ def planks() -> bpy.types.Material:
         grain = n.noise(at.outputs[0], 1.0, 6, 0.6)
         tone = n.node("Attribute", attribute_name="tone").outputs["Fac"]
         base = n.mix(tone, (0.13, 0.075, 0.04), (0.33, 0.22, 0.14))
-        return principled(n, n.mix(n.step(grain, 0.35, 0.75), n.mix(0.6, base, (0.03, 0.02, 0.012)), base), 0.6, n.bump(grain, 0.4, 0.01))
+        return principled(
+            n,
+            n.mix(n.step(grain, 0.35, 0.75), n.mix(0.6, base, (0.03, 0.02, 0.012)), base),
+            0.6,
+            n.bump(grain, 0.4, 0.01),
+        )
 
     return material("planks", build)
 
@@ -191,7 +199,9 @@ def ground(water_level: float) -> bpy.types.Material:
         z = n.math("ADD", z, n.math("MULTIPLY_ADD", patch, 0.2, -0.1))
         sand = n.mix(fine, (0.33, 0.22, 0.12), (0.55, 0.40, 0.24))
         wet = n.mix(n.step(z, 0.02, 0.10), (0.13, 0.085, 0.045), sand)
-        soil = n.mix(n.step(patch, 0.3, 0.7), n.mix(fine, (0.035, 0.045, 0.012), (0.08, 0.09, 0.025)), (0.13, 0.12, 0.04))
+        soil = n.mix(
+            n.step(patch, 0.3, 0.7), n.mix(fine, (0.035, 0.045, 0.012), (0.08, 0.09, 0.025)), (0.13, 0.12, 0.04)
+        )
         color = n.mix(n.step(z, 0.20, 0.36), wet, soil)
         shine = n.math("MULTIPLY_ADD", n.step(z, 0.0, 0.08), 0.6, 0.3)
         return principled(n, color, shine, n.bump(n.math("MULTIPLY_ADD", fine, 0.3, patch), 0.5, 0.1), 0.3)
@@ -205,9 +215,23 @@ def water() -> bpy.types.Material:
     def build(n: Nodes):
         p = n.position()
         depth = n.node("Attribute", attribute_name="depth").outputs["Fac"]
-        far = n.math("SUBTRACT", 1.0, n.math("EXPONENT", n.math("MULTIPLY", n.node("LightPath").outputs["Ray Length"], -1 / 60)))
-        long = n.noise(n.node("Mapping", {"Vector": p, "Scale": (0.5, 0.85, 1.0), "Rotation": (0, 0, 0.35)}).outputs[0], 1.0, 3, 0.5, 0.4)
-        short = n.noise(n.node("Mapping", {"Vector": p, "Scale": (3.2, 5.5, 1.0), "Rotation": (0, 0, -0.2)}).outputs[0], 1.0, 4, 0.55, 0.6)
+        far = n.math(
+            "SUBTRACT", 1.0, n.math("EXPONENT", n.math("MULTIPLY", n.node("LightPath").outputs["Ray Length"], -1 / 60))
+        )
+        long = n.noise(
+            n.node("Mapping", {"Vector": p, "Scale": (0.5, 0.85, 1.0), "Rotation": (0, 0, 0.35)}).outputs[0],
+            1.0,
+            3,
+            0.5,
+            0.4,
+        )
+        short = n.noise(
+            n.node("Mapping", {"Vector": p, "Scale": (3.2, 5.5, 1.0), "Rotation": (0, 0, -0.2)}).outputs[0],
+            1.0,
+            4,
+            0.55,
+            0.6,
+        )
         waves = n.bump(n.math("MULTIPLY_ADD", short, 0.16, long), 0.5, 0.16)
         rough = n.math("MULTIPLY_ADD", far, 0.16, 0.02)
         deep = n.mix(n.step(depth, 0.2, 2.5), (0.10, 0.24, 0.20), (0.008, 0.055, 0.07))
@@ -218,7 +242,11 @@ def water() -> bpy.types.Material:
         fresnel = n.node("Fresnel", {"IOR": 1.33, "Normal": waves}).outputs[0]
         surface = n.node("MixShader", {0: fresnel, 1: body, 2: mirror}).outputs[0]
         lace = n.noise(p, 5.0, 5, 0.6, 1.2)
-        foam = n.math("MULTIPLY", n.step(depth, 0.16, 0.0), n.step(n.math("ADD", lace, n.math("MULTIPLY", depth, -1.2)), 0.46, 0.56))
+        foam = n.math(
+            "MULTIPLY",
+            n.step(depth, 0.16, 0.0),
+            n.step(n.math("ADD", lace, n.math("MULTIPLY", depth, -1.2)), 0.46, 0.56),
+        )
         white = n.node("BsdfDiffuse", {"Color": (0.8, 0.78, 0.74)}).outputs[0]
         return n.node("MixShader", {0: n.math("MULTIPLY", foam, 0.75), 1: surface, 2: white}).outputs[0]
 
@@ -231,14 +259,20 @@ def waterfall() -> bpy.types.Material:
     def build(n: Nodes):
         across = n.node("Attribute", attribute_name="across").outputs["Fac"]
         down = n.node("Attribute", attribute_name="down").outputs["Fac"]
-        at = n.node("CombineXYZ", {0: n.math("MULTIPLY", across, 9.0), 1: n.math("MULTIPLY", down, 3.2)}).outputs[0]
-        streak = n.noise(at, 1.6, 7, 0.62, 0.35)
-        edge = n.math("MULTIPLY", n.step(across, 0.0, 0.28), n.step(across, 1.0, 0.72))
-        thick = n.math("MULTIPLY", edge, n.step(n.math("MULTIPLY_ADD", edge, 0.25, streak), 0.42, 0.72))
-        lit = n.node("BsdfDiffuse", {"Color": (0.86, 0.88, 0.9)}).outputs[0]
-        back = n.node("BsdfTranslucent", {"Color": (0.86, 0.88, 0.9)}).outputs[0]
-        body = n.node("MixShader", {0: 0.35, 1: lit, 2: back}).outputs[0]
-        return n.node("MixShader", {0: thick, 1: n.node("BsdfTransparent").outputs[0], 2: body}).outputs[0]
+        at = n.node("CombineXYZ", {0: n.math("MULTIPLY", across, 16.0), 1: n.math("MULTIPLY", down, 2.2)}).outputs[0]
+        streak = n.noise(at, 1.0, 6, 0.6, 0.25)
+        wander = n.math("MULTIPLY_ADD", n.noise(n.vector("MULTIPLY", at, (0.12, 2.5, 0.0)), 1.0, 4, 0.6), 0.5, -0.25)
+        aside = n.math("ADD", across, n.math("MULTIPLY", wander, n.math("SUBTRACT", 1.0, down)))
+        edge = n.math("MULTIPLY", n.step(aside, 0.10, 0.36), n.step(aside, 0.90, 0.64))
+        mist = n.step(down, 0.86, 1.0)
+        thick = n.step(n.math("MULTIPLY_ADD", edge, 0.20, streak), 0.43, 0.70)
+        cover = n.math("MULTIPLY", edge, n.math("MAXIMUM", thick, n.math("MULTIPLY", mist, 0.8)))
+        lit = n.node("BsdfDiffuse", {"Color": (0.92, 0.93, 0.94)}).outputs[0]
+        back = n.node("BsdfTranslucent", {"Color": (0.92, 0.93, 0.94)}).outputs[0]
+        body = n.node("MixShader", {0: 0.4, 1: lit, 2: back}).outputs[0]
+        # light that went astray many times inside the spray, which the few bounces of the render do not follow
+        glimmer = n.node("Emission", {"Color": (0.75, 0.72, 0.78), "Strength": 0.28}).outputs[0]
+        return n.node("AddShader", {0: body, 1: glimmer}).outputs[0], cover
 
     return material("waterfall", build)
 
@@ -281,23 +315,31 @@ def sky() -> None:
     d = n.node("TexCoord").outputs["Generated"]
     up = n.math("MAXIMUM", n.node("SeparateXYZ", {0: d}).outputs["Z"], 0.0)
     toward = n.math("MAXIMUM", n.vector("DOT_PRODUCT", d, SUN), 0.0)
-    blue = n.mix(n.math("EXPONENT", n.math("MULTIPLY", up, -2.6)), (0.045, 0.135, 0.40), (0.34, 0.48, 0.72))
+    blue = n.mix(n.math("EXPONENT", n.math("MULTIPLY", up, -2.6)), (0.045, 0.125, 0.37), (0.34, 0.43, 0.64))
     haze = n.haze(d)
     air = n.mix(n.math("EXPONENT", n.math("MULTIPLY", up, -7.5)), blue, haze)
-    halo = n.math("ADD", n.math("MULTIPLY", n.math("POWER", toward, 14.0), 0.55), n.math("MULTIPLY", n.math("POWER", toward, 160.0), 2.2))
-    air = n.mix(halo, air, n.mix(1.0, air, (1.7, 1.0, 0.42), "ADD"))
+    halo = n.math(
+        "ADD",
+        n.math("MULTIPLY", n.math("POWER", toward, 14.0), 0.55),
+        n.math("MULTIPLY", n.math("POWER", toward, 160.0), 2.2),
+    )
+    air = n.mix(halo, air, n.mix(1.0, air, (1.7, 0.86, 0.34), "ADD"))
 
     # clouds lie on flat sheets overhead: perspective comes from dividing by the height
     sheet = n.vector("SCALE", d, scale=n.math("DIVIDE", 1.0, n.math("ADD", up, 0.06)))
     flat = n.vector("MULTIPLY", sheet, (1.0, 1.0, 0.0))
 
     def layer(under, scale, stretch, offset, low, high, opacity):
-        at = n.node("Mapping", {"Vector": flat, "Scale": stretch, "Location": offset, "Rotation": (0, 0, 0.6)}).outputs[0]
-        toward_sun = n.node("Mapping", {"Vector": at, "Location": tuple(0.10 / scale * s for s in (SUN[0], SUN[1], 0))}).outputs[0]
+        at = n.node("Mapping", {"Vector": flat, "Scale": stretch, "Location": offset, "Rotation": (0, 0, 0.6)}).outputs[
+            0
+        ]
+        toward_sun = n.node(
+            "Mapping", {"Vector": at, "Location": tuple(0.10 / scale * s for s in (SUN[0], SUN[1], 0))}
+        ).outputs[0]
         here, sunward = n.noise(at, scale, 10, 0.58, 0.25), n.noise(toward_sun, scale, 4, 0.5, 0.25)
         dense = n.step(here, low, high)
         shadow = n.step(sunward, low, high + 0.12)
-        lit = n.mix(n.math("POWER", toward, 3.0), (1.25, 0.72, 0.50), (3.0, 1.55, 0.62))
+        lit = n.mix(n.math("POWER", toward, 3.0), (1.25, 0.70, 0.50), (3.0, 1.45, 0.62))
         shade = n.mix(n.math("POWER", toward, 2.0), (0.30, 0.27, 0.38), (0.95, 0.48, 0.32))
         color = n.mix(shadow, lit, shade)
         rim = n.math("MULTIPLY", dense, n.math("SUBTRACT", 1.0, n.math("EXPONENT", n.math("MULTIPLY", up, -9.0))))

@@ -101,7 +101,13 @@ def tree(rng, height: float, bark, leaf, leaf_size: float = 0.16, per_tip: int =
             side = np.cross(direction, [math.cos(a), math.sin(a), 0.3])
             side /= np.linalg.norm(side)
             at = points[rng.integers(3 if level == 0 else 2, len(points))]
-            grow(at, direction * math.cos(spread) + side * math.sin(spread), length * rng.uniform(0.55, 0.72), radius * 0.52, level + 1)
+            grow(
+                at,
+                direction * math.cos(spread) + side * math.sin(spread),
+                length * rng.uniform(0.55, 0.72),
+                radius * 0.52,
+                level + 1,
+            )
 
     grow(np.array([0, 0, -0.2]), np.array([0, 0, 1.0]), height * 0.42, height * 0.035, 0)
     v, f = g.join(parts)
@@ -131,7 +137,9 @@ def flower(rng, petal, stem, height: float = 0.3) -> bpy.types.Mesh:
         out, side = np.array([math.cos(a), math.sin(a), 0]), np.array([-math.sin(a), math.cos(a), 0])
         lift = np.array([0, 0, rng.uniform(0.008, 0.02)])
         wide = 0.014 * side
-        v = np.stack([top, top + out * 0.018 - wide + lift, top + out * 0.034 + 1.6 * lift, top + out * 0.018 + wide + lift])
+        v = np.stack(
+            [top, top + out * 0.018 - wide + lift, top + out * 0.034 + 1.6 * lift, top + out * 0.018 + wide + lift]
+        )
         parts.append((v, np.array([[0, 1, 2, 3]])))
     v, f = g.join(parts)
     data = g.mesh("flower", v, f, stem, smooth=False)
