@@ -59,7 +59,7 @@ def _merge(
     b = tl.program_id(0)
     group = tl.program_id(1)
     total = frames * tiles * width
-    size = frames.to(tl.float32) * s * width
+    size = 1.0 * frames * s * width  # an argument of 1 arrives as a constant, which has no .to()
     weighted = tl.zeros([MERGE], dtype=tl.float32)
     for start in range(0, total, MERGE):
         e = start + tl.arange(0, MERGE)
