@@ -56,7 +56,12 @@ def _generate(params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progre
     config = from_params(GenerateConfig, params)
     if "panorama" not in inputs:
         raise InputError("A generate job needs the input 'panorama'.")
-    result = generate(inputs["panorama"], config, cache_dir, hint=inputs.get("hint"), progress=progress)
+    try:
+        result = generate(inputs["panorama"], config, cache_dir, hint=inputs.get("hint"), progress=progress)
+    except InputError as error:
+        # The file that the worker reads has a digest for a name; the artist knows it by another.
+        text = str(error).replace(str(inputs["panorama"]), config.name or "The panorama")
+        raise InputError(text.replace("--fit", "the setting fit")) from error
     return write_results(result, out_dir)
 
 

@@ -179,6 +179,7 @@ def generate(
         scene.provenance |= {
             "source_sha256": source_digest,
             "prompt": config.prompt,
+            "size": [clip.width, clip.height],
             "backends": backends,
             "seed": config.seed,
             "holotime": __version__,

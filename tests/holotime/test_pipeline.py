@@ -106,6 +106,12 @@ def test_bad_jobs_are_refused_before_any_work(job, tmp_path):
         with pytest.raises(InputError, match=match):
             run_job(kind, params, inputs, tmp_path / "out", tmp_path / "cache", quiet)
     assert not (tmp_path / "out").exists()
+    cv2.imwrite(str(tmp_path / "0a1b2c.png"), np.zeros((100, 100, 3), np.uint8))
+    with pytest.raises(InputError, match=r"my panorama\.png is 100 x 100.*setting fit pad"):
+        run_job(
+            *("generate", SMALL | {"name": "my panorama.png"}, {"panorama": tmp_path / "0a1b2c.png"}),
+            *(tmp_path / "out", tmp_path / "cache", quiet),
+        )
 
 
 def test_render_jobs_make_videos(job, tmp_path):
