@@ -35,6 +35,15 @@ def background(frames: NDArray[np.uint8], inverse: F32) -> tuple[F32, F32]:
     return total / (255 * seen[..., None]), depth / seen
 
 
+def near_things(inverse: F32) -> NDArray[np.bool_]:
+    """[H, W] pixels within two pixels of something clearly nearer (``inverse`` [H, W] in 1/m): under its soft outline.
+
+    Steep surfaces without an edge change by less than the threshold, a pixel of parallax over two pixels.
+    """
+    nearest = cv2.dilate(sphere.pad(inverse, 2, 2), np.ones((5, 5), np.uint8))[2:-2, 2:-2]
+    return (parallax_pixels(nearest - inverse) > 1.0) & (nearest > 1.1 * inverse)
+
+
 @dataclass(frozen=True)
 class Hidden:
     """A second layer behind the first, only where ``mask`` says so."""
@@ -167,6 +176,3 @@ def _inside(pad: Callable[[NDArray], NDArray], image: F32, weight: F32) -> F32:
     total = cv2.blur(pad(image * weight[..., None]), (7, 7))[3:-3, 3:-3]
     mass = cv2.blur(pad(weight), (7, 7))[3:-3, 3:-3, None]
     return total / np.maximum(mass, 1e-6)
-
-
-__all__ = ["Hidden", "background", "behind_edges", "parallax_pixels"]

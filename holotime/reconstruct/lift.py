@@ -23,7 +23,7 @@ from holotime.perceive import ClipPerception
 from holotime.progress import Progress, no_progress, part
 from holotime.reconstruct import windows
 from holotime.reconstruct.budget import Grid, Layer, node_errors
-from holotime.reconstruct.layers import background, behind_edges
+from holotime.reconstruct.layers import Hidden, background, behind_edges, near_things
 from holotime.reconstruct.splats import Discs, Patches, make_discs
 from holotime.reconstruct.surface import invert, measure, parallax_pixels, snap_edges
 from holotime.reconstruct.sweeps import sweep_colors
@@ -35,6 +35,9 @@ HIDDEN_SHARE = 0.25  # how much a pixel that only a step aside shows counts
 OPAQUE = 0.98
 UNDERCOAT_LEVEL = 6  # of the trees: rectangles of 8 x 8 pixels
 UNDERCOAT_OVERLAP = 1.3  # times the overlap of other splats
+WINDOW_OVERLAP = 0.5  # of windowed splats: what shows between them moves
+FREE = 0.5  # how far the sweeps may move a colour
+SHADED = 0.1  # the same beside or behind nearer things
 GAP = 0.004  # least relative distance between two layers
 F32 = NDArray[np.float32]
 
@@ -63,15 +66,17 @@ class _Part:
     """Splats of one kind, with their time."""
 
     discs: Discs
-    velocity: F32  # [N, 3]
+    motion: F32  # [N, 2, 3] linear and quadratic, metres per unit t
+    freedom: F32  # [N] how far the sweeps may move the colours
     center: float
     log_width: F32  # [N]
 
 
-def _always(discs: Discs) -> _Part:
+def _always(discs: Discs, freedom: F32 | float) -> _Part:
     """Splats that are there all the time and stay where they are."""
     count = len(discs.distance)
-    return _Part(discs, np.zeros((count, 3), np.float32), 0.5, np.full(count, ALWAYS, np.float32))
+    free = np.broadcast_to(np.float32(freedom), (count,))
+    return _Part(discs, np.zeros((count, 2, 3), np.float32), free, 0.5, np.full(count, ALWAYS, np.float32))
 
 
 def lift(
@@ -141,19 +146,22 @@ def lift(
     patches = base.patches(price)
     discs = make_discs(patches, surface, image, weight)
     # Behind windowed splats the base recedes, so that a dip of their opacity shows it but it never covers them.
-    share = cv2.blur(window_mask.astype(np.float32), (3, 3))[
-        np.minimum(patches.y + patches.h // 2, clip.height - 1), (patches.x + patches.w // 2) % clip.width
-    ]
+    middle = (
+        np.minimum(patches.y + patches.h // 2, clip.height - 1),
+        (patches.x + patches.w // 2) % clip.width,
+    )
+    share = cv2.blur(window_mask.astype(np.float32), (3, 3))[middle]
     discs.move(1 + share * np.minimum(GAP + 1.5 * discs.depth_extent, 0.12))
-    parts.append(_always(discs))
+    overshadowed = near_things(plate) | (inverse.max(0) > 1.15 * plate)
+    parts.append(_always(discs, np.where(overshadowed[middle], SHADED, FREE)))
     counts["background"] = len(patches)
     patches = under.patches(price)
     if len(patches):
         below = make_discs(patches, measure(hidden.inverse), hidden.image, weight * hidden.mask)
-        parts.append(_always(below))
+        parts.append(_always(below, 0.0))
         counts["hidden"] = len(patches)
-    parts.append(_always(_undercoat(grid, plate, image, weight)))
-    counts["undercoat"] = len(parts[-1].velocity)
+    parts.append(_always(_undercoat(grid, plate, image, hidden, weight), 0.0))
+    counts["undercoat"] = len(parts[-1].motion)
 
     provenance = {
         "recipe": "lift",
@@ -165,25 +173,28 @@ def lift(
         "notes": notes,
     }
     scene = _assemble(parts, clip, provenance)
-    sweep_colors(scene, clip, config.sweeps, twins=_twins(parts, pairs), progress=part(progress, 0.62, 1.0))
+    freedom = np.concatenate([p.freedom for p in parts])
+    sweep_colors(
+        scene, clip, config.sweeps, freedom=freedom, twins=_twins(parts, pairs), progress=part(progress, 0.62, 1.0)
+    )
     progress(1.0, "lifted")
     return scene
 
 
-def _undercoat(grid: Grid, inverse: F32, image: F32, weight: F32) -> Discs:
+def _undercoat(grid: Grid, plate: F32, image: F32, hidden: Hidden, weight: F32) -> Discs:
     """Few large splats behind everything, in the colours of what is farthest there.
 
-    Splats overlap like a weave: seen from nearby, or between splats of different sizes, a little shows through.
+    Splats overlap like a weave: seen from nearby, or between splats of different sizes, a little shows through. Near
+    an edge the undercoat belongs to the background only, also under the foreground: it must not carry the
+    foreground's colour out into the open.
     """
-    margin = 4
-    kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
-    wide = sphere.pad(inverse, margin, margin)
-    far = np.ascontiguousarray(cv2.erode(wide, kernel)[margin:-margin, margin:-margin])
-    is_far = weight * (parallax_pixels(inverse - far) < 2)
+    inverse = np.where(hidden.mask, hidden.inverse, plate)
+    colors = np.where(hidden.mask[..., None], hidden.image, image)
+    wide = sphere.pad(inverse, 4, 4)
+    far = cv2.erode(wide, np.ones((9, 9), np.uint8))[4:-4, 4:-4]
+    is_far = (inverse < 1.15 * far) | (parallax_pixels(inverse - far) < 0.3)
     patches = grid.level(UNDERCOAT_LEVEL)
-    discs = make_discs(
-        patches, measure(cv2.blur(sphere.pad(far, 4, 4), (9, 9))[4:-4, 4:-4]), image, is_far + 1e-4 * weight
-    )
+    discs = make_discs(patches, measure(inverse), colors, weight * np.where(is_far, 1, 1e-5).astype(np.float32))
     discs.move(1.02 + np.minimum(2 * discs.depth_extent, 0.3))
     discs.scales *= np.float32(UNDERCOAT_OVERLAP)
     return discs
@@ -191,7 +202,7 @@ def _undercoat(grid: Grid, inverse: F32, image: F32, weight: F32) -> Discs:
 
 def _twins(parts: list[_Part], pairs: list[tuple[int, int]]) -> NDArray[np.int64]:
     """[N] for each splat the one that shows the same at the other end of the loop, or itself."""
-    start = np.concatenate([[0], np.cumsum([len(p.velocity) for p in parts])])
+    start = np.concatenate([[0], np.cumsum([len(p.motion) for p in parts])])
     twins = np.arange(start[-1])
     for a, b in pairs:
         twins[start[a] : start[a + 1]] = np.arange(start[b], start[b + 1])
@@ -306,24 +317,25 @@ class _Planner:
         """The splats of one key; ``masks`` [H, W] say for each key of the schedule where it has splats."""
         frame = schedule.frames[key] % len(self.clip)
         image = self.clip.frames[frame].astype(np.float32) / 255
-        discs = make_discs(patches, measure(self.inverse[frame]), image, self.weight)
+        discs = make_discs(patches, measure(self.inverse[frame]), image, self.weight, WINDOW_OVERLAP)
         x = (patches.x + 0.5 * patches.w).astype(np.float32)
         y = np.minimum(patches.y + 0.5 * patches.h, self.clip.height - 0.01).astype(np.float32)
-        velocity = windows.velocities(x, y, schedule, key, self.half, self.inverse)
+        motion = windows.motions(x, y, schedule, key, self.half, self.inverse)
         width = np.full(len(patches), windows.FRONT_WIDTH, np.float32)
         if schedule.is_back(key):
             covered = np.ones(len(patches), np.bool_)
             for other in (key - 1, key + 1):
                 if 0 <= other < len(masks):
                     dt = schedule.time(other) - schedule.time(key)
-                    place = discs.direction * discs.distance[:, None] + dt * velocity
+                    place = discs.direction * discs.distance[:, None] + dt * (motion[:, 0] + dt * motion[:, 1])
                     px, py = sphere.to_pixels(place, self.clip.height)
                     i = np.clip(py.astype(int), 0, self.clip.height - 1)
                     covered &= masks[other][i, px.astype(int) % self.clip.width]
             width[covered] = windows.BACK_WIDTH
         else:
             discs.move(1 - np.minimum(GAP + 1.0 * discs.depth_extent, 0.06))
-        return _Part(discs, velocity, schedule.time(key), np.log(width / schedule.intervals))
+        free = np.full(len(patches), FREE, np.float32)
+        return _Part(discs, motion, free, schedule.time(key), np.log(width / schedule.intervals))
 
 
 def _spend(budget: int, layers: list[Layer], planner: _Planner, progress: Progress) -> tuple[float, NDArray[np.int64]]:
@@ -362,7 +374,7 @@ def _assemble(parts: list[_Part], clip: Clip, provenance: dict[str, Any]) -> Sce
     """One scene of all parts."""
     discs = [p.discs for p in parts]
     motion = np.zeros((sum(len(d.distance) for d in discs), 3, 3), np.float32)
-    motion[:, 0] = np.concatenate([p.velocity for p in parts])
+    motion[:, :2] = np.concatenate([p.motion for p in parts])
     count = [len(d.distance) for d in discs]
     return Scene4D(
         means=np.concatenate([d.direction * d.distance[:, None] for d in discs]),

@@ -20,9 +20,9 @@ from holotime.render import EquirectCamera, Footprints, prepare, rasterize
 from holotime.scene4d import Scene4D
 
 DAMPING = 0.3  # in pixels: a splat that covers less than this keeps most of its first colour
-RELAXATION = (1.0, 0.6)  # share of the mean residual that is added, at the first and the last visit
+RELAXATION = (1.3, 0.8)  # share of the mean residual that is added, at the first and the last visit
 STRIDE = 2  # a sweep visits every second frame, the next sweep the others
-LEAST_VISITS = 8  # frames of a sweep at least: a short clip's frames are visited again
+LEAST_VISITS = 12  # frames of a sweep at least: a short clip's frames are visited again
 F32 = NDArray[np.float32]
 
 
@@ -37,8 +37,7 @@ def visits(count: int, sweeps: int) -> list[int]:
     out: list[int] = []
     for sweep in range(sweeps):
         frames = list(range(sweep % stride % count, count, stride))
-        while len(frames) < min(LEAST_VISITS, LEAST_VISITS * count):
-            frames += frames
+        frames = (frames * LEAST_VISITS)[: max(LEAST_VISITS, len(frames))]
         # Every third first: neighbours in time correct the same splats and should not follow each other.
         out += [f for start in range(3) for f in frames[start::3]]
     return out
@@ -49,17 +48,22 @@ def sweep_colors(
     clip: Clip,
     sweeps: int,
     *,
+    freedom: F32 | None = None,
     twins: NDArray[np.int64] | None = None,
     progress: Progress = no_progress,
 ) -> None:
     """Fit ``scene.colors`` in place to the frames of the clip, as seen from the eye.
 
+    ``freedom`` [N]: how far a colour may move from its start. What mostly lies behind other things gets little of it,
+    or it would take the complement of the things' soft outlines, which shows as a halo once the eye moves.
     ``twins`` [N]: splats that must keep one colour with another one (their own index: none), given equal at first.
     """
     camera = EquirectCamera(clip.width, clip.height)
     angles = sphere.solid_angles(clip.height, clip.width)[..., None]
     weight = (angles / angles.max()).astype(np.float32)
     order = visits(len(clip), sweeps)
+    start = scene.colors.copy()
+    bound = None if freedom is None else freedom[:, None]
     kept: dict[int, tuple[Footprints, NDArray[np.int64], F32]] = {}
     for n, t in enumerate(order):
         progress(n / len(order), "fitting colours")
@@ -80,6 +84,8 @@ def sweep_colors(
             change[paired] *= 0.5  # each of the two gets half of what both ask for
             scene.colors[twins[index[paired]]] += change[paired]
         scene.colors[index] += change
+        if bound is not None:
+            np.clip(scene.colors, start - bound, start + bound, out=scene.colors)
     np.clip(scene.colors, 0, 1, out=scene.colors)
 
 

@@ -154,7 +154,7 @@ def _look(image, x, y):
 
 @compiled()
 def _track(start, stop, x, y, key, reach, loop, forward, backward, inverse, frames, step_time, out):
-    """Follow the points [start, stop) through the flow and fit a straight path: out [N, 3] metres per unit time.
+    """Follow the points [start, stop) through the flow; fit linear and quadratic motion: out [N, 2, 3] metres.
 
     Frames key - reach .. key + reach are used (clipped to the clip, or to one round of the loop), near ones more. A
     point whose colour is better explained by standing still does.
@@ -162,6 +162,7 @@ def _track(start, stop, x, y, key, reach, loop, forward, backward, inverse, fram
     count, height, width = inverse.shape
     last = count if loop else count - 1
     sy, sx = forward.shape[1] / height, forward.shape[2] / width
+    b1, b2 = np.zeros(3), np.zeros(3)
     for n in range(start, stop):
         i0, j0 = min(int(y[n]), height - 1), int(x[n]) % width
         d0 = 1.0 / inverse[key % count, i0, j0]
@@ -169,7 +170,10 @@ def _track(start, stop, x, y, key, reach, loop, forward, backward, inverse, fram
         ox, oy, oz = np.cos(phi) * np.sin(lam) * d0, np.cos(phi) * np.cos(lam) * d0, np.sin(phi) * d0
         r0, g0, b0 = _look(frames[key % count], x[n] * sx, y[n] * sy)
         moved, still = 0.0, 0.0
-        top0, top1, top2, below = 0.0, 0.0, 0.0, 0.0
+        used = 0
+        a11, a12, a22 = 0.0, 0.0, 0.0
+        for k in range(3):
+            b1[k], b2[k] = 0.0, 0.0
         for sign in (-1, 1):
             px, py = x[n] + 0.0, y[n] + 0.0
             for s in range(1, reach + 1):
@@ -194,20 +198,33 @@ def _track(start, stop, x, y, key, reach, loop, forward, backward, inverse, fram
                 still += weight * ((r - r0) ** 2 + (g - g0) ** 2 + (b - b0) ** 2)
                 lam, phi = 2 * np.pi * (px / width - 0.5), np.pi * (0.5 - py / height)
                 dt = sign * s * step_time
-                top0 += weight * dt * (np.cos(phi) * np.sin(lam) * d - ox)
-                top1 += weight * dt * (np.cos(phi) * np.cos(lam) * d - oy)
-                top2 += weight * dt * (np.sin(phi) * d - oz)
-                below += weight * dt * dt
-        if below > 0 and moved < still:
-            out[n, 0], out[n, 1], out[n, 2] = top0 / below, top1 / below, top2 / below
+                used += 1
+                a11 += weight * dt * dt
+                a12 += weight * dt**3
+                a22 += weight * dt**4
+                away = (np.cos(phi) * np.sin(lam) * d - ox, np.cos(phi) * np.cos(lam) * d - oy, np.sin(phi) * d - oz)
+                for k in range(3):
+                    b1[k] += weight * dt * away[k]
+                    b2[k] += weight * dt * dt * away[k]
+        if used == 0 or moved >= still:
+            continue
+        a22 *= 1.01  # a little in favour of straight paths
+        determinant = a11 * a22 - a12 * a12
+        for k in range(3):
+            if used >= 3:
+                out[n, 0, k] = (a22 * b1[k] - a12 * b2[k]) / determinant
+                out[n, 1, k] = (a11 * b2[k] - a12 * b1[k]) / determinant
+            else:
+                out[n, 0, k] = b1[k] / a11
 
 
-def velocities(x: F32, y: F32, schedule: Schedule, key: int, clip: HalfClip, inverse: NDArray[np.float32]) -> F32:
-    """[N, 3] metres per unit of scene time of points seen at key ``key`` at pixels x, y [N] (full resolution).
+def motions(x: F32, y: F32, schedule: Schedule, key: int, clip: HalfClip, inverse: F32) -> F32:
+    """[N, 2, 3] linear and quadratic motion per unit of scene time of points seen at pixels x, y [N] of a key frame.
 
-    ``inverse`` [T, H, W] 1/m.
+    Pixels of the full size, that of ``inverse`` [T, H, W] in 1/m. A turning sky or a path in perspective bends: the
+    quadratic term keeps it on its shell.
     """
-    out = np.zeros((len(x), 3), np.float32)
+    out = np.zeros((len(x), 2, 3), np.float32)
     gap = max(1, round((schedule.frames[-1] - schedule.frames[0]) / schedule.intervals))
     step = 1 / (schedule.count if schedule.loop else schedule.count - 1)
     maps = (clip.forward, clip.backward, inverse, clip.frames, step, out)
