@@ -64,9 +64,12 @@ class Attention(nn.Module):
         return self.to_out(attend(q, k, v).transpose(1, 2).flatten(2))
 
     def temporal(self, x: Tensor) -> Tensor:
-        """Self-attention over time at each position: x [T, M, C] -> [M, T, C] (transposed: add it as a view)."""
-        q, k, v = (t.permute(1, 2, 0, 3) for t in self.project(x))  # [M, h, T, d]
-        return self.to_out(attend(q, k, v).transpose(1, 2).flatten(2))
+        """Self-attention over time at each position: x [T, M, C] -> [T, M, C] (perhaps a transposed view)."""
+        q, k, v = self.project(x)
+        if kernels.attends_over_time(q):
+            return self.to_out(kernels.attend_over_time(q, k, v).flatten(2))
+        q, k, v = (t.permute(1, 2, 0, 3) for t in (q, k, v))  # [M, h, T, d]
+        return self.to_out(attend(q, k, v).transpose(1, 2).flatten(2)).transpose(0, 1)
 
     def cross(self, x: Tensor, context: Tensor) -> Tensor:
         """Attention of x [N, S, C] to context [M, L, D] with M a divisor of N: row n reads context n % M.
@@ -134,17 +137,17 @@ class TransformerBlock(nn.Module):
 
     def spatial(self, x: Tensor, context: Tensor) -> Tensor:
         """x [N, S, C] (overwritten), context [M, L, D] -> [N, S, C]."""
-        x += self.attn1.spatial(self.norm1(x))
-        x += self.attn2.cross(self.norm2(x), context)
-        x += self.ff(self.norm3(x))
-        return x
+        normed = kernels.layer_norm(x, self.norm1)
+        normed = kernels.add_layer_norm(x, self.attn1.spatial(normed), self.norm2)
+        normed = kernels.add_layer_norm(x, self.attn2.cross(normed, context), self.norm3)
+        return x.add_(self.ff(normed))
 
     def temporal(self, x: Tensor) -> Tensor:
         """x [T, M, C] (overwritten) -> [T, M, C]."""
-        x += self.attn1.temporal(self.norm1(x)).transpose(0, 1)
-        x += self.attn2.temporal(self.norm2(x)).transpose(0, 1)
-        x += self.ff(self.norm3(x))
-        return x
+        normed = kernels.layer_norm(x, self.norm1)
+        normed = kernels.add_layer_norm(x, self.attn1.temporal(normed), self.norm2)
+        normed = kernels.add_layer_norm(x, self.attn2.temporal(normed), self.norm3)
+        return x.add_(self.ff(normed))
 
 
 class PointwiseConv1d(nn.Conv1d):

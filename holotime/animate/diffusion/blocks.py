@@ -63,9 +63,9 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor, clips: int) -> Tensor:
         """x [T*B, C, H, W], emb [B, E] (already through SiLU), B = clips -> [T*B, C', H, W]."""
-        h = self.in_layers[2](self.in_layers[0](x, silu=True))
+        h = self.in_layers[2].of_norm(self.in_layers[0], x)
         shift = self.emb_layers[1](emb).repeat(x.shape[0] // clips, 1)
-        h = self.out_layers[3](self.out_layers[0](h, shift=shift, silu=True))
+        h = self.out_layers[3].of_norm(self.out_layers[0], h, shift)
         return self.temopral_conv(h.add_(self.skip_connection(x)), clips)
 
 

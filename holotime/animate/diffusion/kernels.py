@@ -1,15 +1,17 @@
 """Fused element-wise operations for what the U-Net spends its memory traffic on.
 
 On CUDA with Triton they run as the kernels of triton_kernels.py; everywhere else, and while torch.compile traces (which
-fuses by itself), as the plain twins that define the result: norm.group_norm and geglu_plain.
+fuses by itself), as the plain twins that define the result: norm.group_norm, geglu_plain, add_layer_norm_plain and
+scaled_dot_product_attention.
 """
 
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+MAX_TIMES = 64  # time steps that the temporal attention kernel holds at once
 enabled = True  # a plain switch: False runs the twins
 
 
@@ -29,15 +31,26 @@ def usable(x: Tensor) -> bool:
 
 
 def group_norm(
-    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, clips: int, shift: Tensor | None, silu: bool
+    x: Tensor,
+    groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    clips: int,
+    shift: Tensor | None,
+    silu: bool,
+    side: int = 0,
 ) -> Tensor:
-    """As norm.group_norm: x [N, C, H, W], weight and bias [C], shift [N, C] or None -> [N, C, H, W] channels-last."""
+    """As norm.group_norm: x [N, C, H, W], weight and bias [C], shift [N, C] or None -> [N, C, H, W] channels-last.
+
+    With ``side`` the result is [N, C, H, side + W + side] and its sides hold anything.
+    """
     from holotime.animate.diffusion import triton_kernels
 
     n, c, h, w = x.shape
     rows = x.permute(0, 2, 3, 1).reshape(n, h * w, c)
-    y = triton_kernels.group_norm(rows, groups, weight, bias, eps, clips or n, shift, silu)
-    return y.view(n, h, w, c).permute(0, 3, 1, 2)
+    y = triton_kernels.group_norm(rows, groups, weight, bias, eps, clips or n, shift, silu, w, side)
+    return y.view(n, h, w + 2 * side, c).permute(0, 3, 1, 2)
 
 
 def geglu(x: Tensor) -> Tensor:
@@ -53,3 +66,39 @@ def geglu_plain(x: Tensor) -> Tensor:
     """The plain twin of :func:`geglu`. x [..., 2 C] -> [..., C]."""
     value, gate = x.chunk(2, dim=-1)
     return value * F.gelu(gate)
+
+
+def layer_norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """``norm`` of x [..., C] over C -> the same shape."""
+    if not usable(x):
+        return norm(x)
+    from holotime.animate.diffusion import triton_kernels
+
+    return triton_kernels.add_layer_norm(x, None, norm.weight, norm.bias, norm.eps)
+
+
+def add_layer_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """Add y to x [..., C] in place; returns ``norm`` of the sum, the same shape."""
+    if not usable(x):
+        return add_layer_norm_plain(x, y, norm)
+    from holotime.animate.diffusion import triton_kernels
+
+    return triton_kernels.add_layer_norm(x, y, norm.weight, norm.bias, norm.eps)
+
+
+def add_layer_norm_plain(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """The plain twin of :func:`add_layer_norm`. x (overwritten) and y [..., C] -> [..., C]."""
+    x += y
+    return norm(x)
+
+
+def attends_over_time(q: Tensor) -> bool:
+    """Whether :func:`attend_over_time` can take q [T, M, h, d]."""
+    return usable(q) and q.shape[0] <= MAX_TIMES and q.shape[3] in (16, 32, 64)
+
+
+def attend_over_time(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v over the first axis of q, k, v [T, M, h, d] (equal strides) -> [T, M, h, d]."""
+    from holotime.animate.diffusion import triton_kernels
+
+    return triton_kernels.attend_over_time(q, k, v)

@@ -14,15 +14,23 @@ from holotime.animate.diffusion import kernels
 class GroupNorm(nn.GroupNorm):
     """GroupNorm with optional SiLU after it, an optional shift before it, and statistics over a frame or a clip."""
 
-    def forward(self, x: Tensor, *, clips: int = 0, shift: Tensor | None = None, silu: bool = False) -> Tensor:
-        """x [N, C, H, W] -> the same shape, channels-last.
+    def forward(
+        self, x: Tensor, *, clips: int = 0, shift: Tensor | None = None, silu: bool = False, side: int = 0
+    ) -> Tensor:
+        """x [N, C, H, W] -> [N, C, H, side + W + side], channels-last; what is in the sides is not defined.
 
         clips: 0 takes statistics in each frame; B takes them over all frames t * B + b of each of the B clips.
         shift: [N, C], added to x first.
         """
         if kernels.usable(x):
-            return kernels.group_norm(x, self.num_groups, self.weight, self.bias, self.eps, clips, shift, silu)
-        return group_norm(x, self.num_groups, self.weight, self.bias, self.eps, clips, shift, silu)
+            return kernels.group_norm(x, self.num_groups, self.weight, self.bias, self.eps, clips, shift, silu, side)
+        y = group_norm(x, self.num_groups, self.weight, self.bias, self.eps, clips, shift, silu)
+        return pad_channels_last(y, side) if side else y
+
+
+def pad_channels_last(x: Tensor, side: int) -> Tensor:
+    """x [N, C, H, W] with ``side`` columns of zeros on both sides, channels-last."""
+    return F.pad(x.permute(0, 2, 3, 1), (0, 0, side, side)).permute(0, 3, 1, 2)
 
 
 def group_norm(

@@ -50,17 +50,48 @@ def _columns(nhwc: Tensor, start: float, count: int) -> Tensor:
     return torch.lerp(first, nhwc[:, :, whole + 1 : whole + 1 + count], fraction)
 
 
+def fill_sides(padded: Tensor, side: int, wrap: Wrap) -> None:
+    """Write the ``side`` columns on both sides of padded [N, C, H, side + W + side] as :func:`wrap_pad` does."""
+    nhwc = padded.permute(0, 2, 3, 1)
+    inner = nhwc[:, :, side : nhwc.shape[2] - side]
+    width = inner.shape[2]
+    overlap = width // OVERLAP if wrap is Wrap.FLOOR else width / OVERLAP
+    nhwc[:, :, :side] = _columns(inner, width - overlap - side, side)
+    nhwc[:, :, side + width :] = _columns(inner, overlap, side)
+
+
 class WrapConv2d(nn.Conv2d):
     """A convolution that can pad its sides with the other side of the panorama. Rows are padded with zeros."""
 
     wrap: Wrap = Wrap.OFF
 
+    def align(self) -> None:
+        """Pad the output channels with zeros to eight (once, after loading): tensor cores take no fewer at once."""
+        missing = -len(self.weight) % 8
+        if missing and self.weight.is_cuda:
+            self.weight.data = F.pad(self.weight.data, (0, 0, 0, 0, 0, 0, 0, missing))
+            if self.bias is not None:
+                self.bias.data = F.pad(self.bias.data, (0, missing))
+
+    def of_norm(self, norm: nn.Module, x: Tensor, shift: Tensor | None = None) -> Tensor:
+        """This convolution of SiLU(norm(x + shift)), x [N, C, H, W], shift [N, C]; the norm leaves room for the sides.
+
+        ``norm`` is a norm.GroupNorm.
+        """
+        rows, side = self.padding
+        if self.wrap is Wrap.OFF:
+            return self(norm(x, shift=shift, silu=True))
+        padded = norm(x, shift=shift, silu=True, side=side)
+        fill_sides(padded, side, self.wrap)
+        return F.conv2d(padded, self.weight, self.bias, self.stride, (rows, 0))[:, : self.out_channels]
+
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, H, W] -> [N, C', H', W']."""
         rows, side = self.padding
         if self.wrap is Wrap.OFF or not side:
-            return super().forward(x)
-        return F.conv2d(wrap_pad(x, side, side, self.wrap), self.weight, self.bias, self.stride, (rows, 0))
+            return super().forward(x)[:, : self.out_channels]
+        padded = wrap_pad(x, side, side, self.wrap)
+        return F.conv2d(padded, self.weight, self.bias, self.stride, (rows, 0))[:, : self.out_channels]
 
 
 def set_wrap(module: nn.Module, wrap: Wrap) -> None:

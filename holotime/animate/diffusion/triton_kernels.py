@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 ROWS, CHANNELS = 128, 64  # of a tile
+TIME_WARPS = 1  # for every 32 time steps of temporal attention
 MERGE = 1024  # partial results that a merging program reads at once
 
 
@@ -98,6 +99,8 @@ def _apply(
     s,
     c,
     clips,
+    width,
+    side,
     HAS_SHIFT: tl.constexpr,
     SILU: tl.constexpr,
     ROWS: tl.constexpr,
@@ -118,19 +121,34 @@ def _apply(
     y = x * scale[None, :] + offset[None, :]
     if SILU:
         y = y / (1.0 + tl.exp(-y))
-    tl.store(y_ptr + at, y.to(y_ptr.dtype.element_ty), mask=mask)
+    # Each line of ``width`` pixels moves right by the sides before it, its own left one included.
+    lines = s // width
+    target = n * (s + 2 * side * lines) + rows + side * (2 * (rows // width) + 1)
+    tl.store(y_ptr + target[:, None] * c + cols[None, :], y.to(y_ptr.dtype.element_ty), mask=mask)
 
 
 def group_norm(
-    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, clips: int, shift: Tensor | None, silu: bool
+    x: Tensor,
+    groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    clips: int,
+    shift: Tensor | None,
+    silu: bool,
+    pixels: int,
+    side: int,
 ) -> Tensor:
-    """x [N, S, C] with N = frames * clips, index t * clips + b; weight, bias [C], shift [N, C] -> [N, S, C]."""
+    """x [N, S, C] with N = frames * clips, index t * clips + b; weight, bias [C], shift [N, C] -> [N, S', C].
+
+    S is lines of ``pixels``; each gets ``side`` pixels of undefined content at both ends, which makes S'.
+    """
     n, s, c = x.shape
     x = x.contiguous()
     tiles, blocks = triton.cdiv(s, ROWS), triton.cdiv(c, CHANNELS)
     mean, m2 = (torch.empty(n, tiles, c, device=x.device, dtype=torch.float32) for _ in range(2))
     scale, offset = (torch.empty(clips, c, device=x.device, dtype=torch.float32) for _ in range(2))
-    y = torch.empty_like(x)
+    y = torch.empty(n, s // pixels * (pixels + 2 * side), c, device=x.device, dtype=x.dtype)
     has_shift = shift is not None
     moved = shift.contiguous() if shift is not None else x
     _tile_moments[(n, tiles, blocks)](x, moved, mean, m2, s, c, tiles, has_shift, ROWS, CHANNELS)
@@ -153,7 +171,7 @@ def group_norm(
         MERGE,
         triton.next_power_of_2(width),
     )
-    _apply[(n, tiles, blocks)](x, moved, scale, offset, y, s, c, clips, has_shift, silu, ROWS, CHANNELS)
+    _apply[(n, tiles, blocks)](x, moved, scale, offset, y, s, c, clips, pixels, side, has_shift, silu, ROWS, CHANNELS)
     return y
 
 
@@ -176,3 +194,104 @@ def geglu(x: Tensor) -> Tensor:
     y = torch.empty(m, c, device=x.device, dtype=x.dtype)
     _geglu[(triton.cdiv(m, 32), triton.cdiv(c, 128))](x, y, m, c, 32, 128)
     return y
+
+
+@triton.jit
+def _add_layer_norm(
+    x_ptr, y_ptr, weight_ptr, bias_ptr, out_ptr, m, c, eps, ADD: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr
+):
+    rows = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    cols = tl.arange(0, WIDTH)
+    inside = cols < c
+    mask = (rows < m)[:, None] & inside[None, :]
+    at = rows[:, None] * c + cols[None, :]
+    x = tl.load(x_ptr + at, mask=mask, other=0.0)
+    if ADD:
+        y = tl.load(y_ptr + at, mask=mask, other=0.0)
+        x = (x.to(tl.float32) + y.to(tl.float32)).to(x.dtype)
+        tl.store(x_ptr + at, x, mask=mask)
+    x = x.to(tl.float32)
+    mean = tl.sum(x, axis=1) / c
+    off = tl.where(mask, x - mean[:, None], 0.0)
+    rstd = 1.0 / tl.sqrt(tl.sum(off * off, axis=1) / c + eps)
+    weight = tl.load(weight_ptr + cols, mask=inside, other=0.0).to(tl.float32)
+    bias = tl.load(bias_ptr + cols, mask=inside, other=0.0).to(tl.float32)
+    out = off * rstd[:, None] * weight[None, :] + bias[None, :]
+    tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def add_layer_norm(x: Tensor, y: Tensor | None, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Add y to x [..., C] in place, if given; returns the layer norm of x, with weight and bias [C]."""
+    if not x.is_contiguous():
+        raise ValueError(f"x is changed in place and must be contiguous, got strides {x.stride()}")
+    c = x.shape[-1]
+    m = x.numel() // c
+    width = triton.next_power_of_2(c)
+    rows = max(1, 2048 // width)
+    out = torch.empty_like(x)
+    added = x if y is None else y.contiguous()
+    _add_layer_norm[(triton.cdiv(m, rows),)](x, added, weight, bias, out, m, c, eps, y is not None, rows, width)
+    return out
+
+
+@triton.jit
+def _attend_over_time(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    out_ptr,
+    times,
+    positions,
+    heads,
+    time_stride,
+    position_stride,
+    scale,
+    TIMES: tl.constexpr,
+    DIM: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    position = (tl.program_id(0) // heads).to(tl.int64)
+    head = tl.program_id(0) % heads
+    time = tl.arange(0, TIMES)
+    dim = tl.arange(0, DIM)
+    mask = (time < times)[:, None]
+    at = time.to(tl.int64)[:, None] * time_stride + position * position_stride + head * DIM + dim[None, :]
+    q = tl.load(q_ptr + at, mask=mask, other=0.0)
+    k = tl.load(k_ptr + at, mask=mask, other=0.0)
+    v = tl.load(v_ptr + at, mask=mask, other=0.0)
+    score = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
+    score = tl.where((time < times)[None, :], score, float("-inf"))
+    weight = tl.exp(score - tl.max(score, axis=1)[:, None])
+    weight = weight / tl.sum(weight, axis=1)[:, None]
+    out = tl.dot(weight.to(v.dtype), v, input_precision=PRECISION)
+    line = time.to(tl.int64)[:, None] * positions + position
+    tl.store(out_ptr + (line * heads + head) * DIM + dim[None, :], out.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def attend_over_time(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v over the first axis of q, k, v [T, M, h, d] -> [T, M, h, d].
+
+    One program holds all times of one head at one position, so that everything is read and written once.
+    """
+    times, positions, heads, dim = q.shape
+    if not q.stride() == k.stride() == v.stride() or q.stride()[2:] != (dim, 1):
+        raise ValueError(f"q, k and v must lie alike, heads side by side; got {q.stride()}, {k.stride()}, {v.stride()}")
+    out = torch.empty(times, positions, heads, dim, device=q.device, dtype=q.dtype)
+    size = max(16, triton.next_power_of_2(times))
+    _attend_over_time[(positions * heads,)](
+        q,
+        k,
+        v,
+        out,
+        times,
+        positions,
+        heads,
+        q.stride(0),
+        q.stride(1),
+        dim**-0.5,
+        size,
+        dim,
+        "ieee",
+        num_warps=TIME_WARPS * (size // 16) // 2 or 1,
+    )
+    return out

@@ -132,7 +132,7 @@ class UNet(nn.Module):
                 deep.hidden = h
             h = torch.cat([h.permute(0, 2, 3, 1), skips.pop().permute(0, 2, 3, 1)], dim=-1).permute(0, 3, 1, 2)
             h = self.run(block, h, emb, context, b)
-        h = self.out[2](self.out[0](h, silu=True))
+        h = self.out[2].of_norm(self.out[0], h)
         return h.permute(0, 2, 3, 1).reshape(t, b, height, width, -1).permute(1, 4, 0, 2, 3)
 
     def embed(self, timesteps: Tensor, fs: Tensor | None) -> Tensor:
@@ -168,7 +168,8 @@ class UNet(nn.Module):
         return h
 
     def optimise(self) -> "UNet":
-        """Fuse projections and store convolution weights channels-last (once, after loading; for inference only)."""
+        """Fuse projections, align and store convolution weights channels-last (once, after loading, for inference)."""
+        self.out[2].align()
         for module in self.modules():
             if isinstance(module, Attention):
                 module.fuse()

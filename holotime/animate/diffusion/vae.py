@@ -63,6 +63,21 @@ class WrapDownsample(nn.Module):
         return self.conv(F.pad(x, (0, 0, 0, 1)))
 
 
+class WrapResnet(nn.Module):
+    """The autoencoder's residual block: its norms write SiLU and the room for the sides in one go."""
+
+    norm1: GroupNorm
+    norm2: GroupNorm
+    conv1: WrapConv2d
+    conv2: WrapConv2d
+    conv_shortcut: nn.Module | None
+
+    def forward(self, x: Tensor, temb: None = None) -> Tensor:
+        """x [N, C, H, W] -> [N, C', H, W]."""
+        h = self.conv2.of_norm(self.norm2, self.conv1.of_norm(self.norm1, x))
+        return h.add_(x if self.conv_shortcut is None else self.conv_shortcut(x))
+
+
 def build_vae(config: VAEConfig) -> nn.Module:
     """The autoencoder on the current default device, with wrapping convolutions. Needs diffusers."""
     widths = tuple(config.ch * m for m in config.ch_mult)
@@ -84,6 +99,8 @@ def build_vae(config: VAEConfig) -> nn.Module:
                 child.__class__ = GroupNorm
             elif type(child).__name__ == "Downsample2D":
                 setattr(parent, name, WrapDownsample(child.conv))
+            elif type(child).__name__ == "ResnetBlock2D":
+                child.__class__ = WrapResnet
     return vae.eval().requires_grad_(False)
 
 
@@ -93,6 +110,7 @@ class VAE:
     def __init__(self, model: nn.Module, config: VAEConfig, chunk: int = 4) -> None:
         self.model, self.config = model, config
         self.chunk = chunk  # frames at a time
+        model.decoder.conv_out.align()
 
     @property
     def dtype(self) -> torch.dtype:

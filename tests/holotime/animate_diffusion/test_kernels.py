@@ -10,7 +10,7 @@ if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
 pytest.importorskip("triton", reason="Triton is not installed")
 
 from holotime.animate.diffusion import triton_kernels
-from holotime.animate.diffusion.kernels import geglu_plain
+from holotime.animate.diffusion.kernels import add_layer_norm_plain, geglu_plain
 from holotime.animate.diffusion.norm import group_norm
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -19,8 +19,9 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 @pytest.mark.parametrize("clips", [0, 1, 2])
 @pytest.mark.parametrize("channels", [32, 96])
 @pytest.mark.parametrize("extras", [False, True])
+@pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.filterwarnings("ignore:overflow encountered in exp")  # of the interpreter: exp(-y) of a large -y
-def test_group_norm(clips: int, channels: int, extras: bool) -> None:
+def test_group_norm(clips: int, channels: int, extras: bool, side: int) -> None:
     generator = torch.Generator().manual_seed(channels)
     n, h, w = 4, 9, 17  # 153 rows: one whole tile and a part of one
     x = (torch.randn(n, channels, h, w, generator=generator) + 40).to(DEVICE)  # a mean that would cancel badly
@@ -30,10 +31,39 @@ def test_group_norm(clips: int, channels: int, extras: bool) -> None:
     wide = [None if t is None else t.double() for t in (weight, bias, shift)]
     expected = group_norm(x.double(), 32, wide[0], wide[1], 1e-5, clips, wide[2], extras).float()
     rows = x.permute(0, 2, 3, 1).reshape(n, h * w, channels)
-    got = triton_kernels.group_norm(rows, 32, weight, bias, 1e-5, clips or n, shift, extras)
-    torch.testing.assert_close(got.view(n, h, w, channels).permute(0, 3, 1, 2), expected, atol=2e-4, rtol=1e-4)
+    got = triton_kernels.group_norm(rows, 32, weight, bias, 1e-5, clips or n, shift, extras, w, side)
+    got = got.view(n, h, w + 2 * side, channels)[:, :, side : side + w].permute(0, 3, 1, 2)
+    torch.testing.assert_close(got, expected, atol=2e-4, rtol=1e-4)
 
 
 def test_geglu() -> None:
     x = torch.randn(45, 2 * 130, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     torch.testing.assert_close(triton_kernels.geglu(x), geglu_plain(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("channels", [32, 320])
+def test_add_layer_norm(added: bool, channels: int) -> None:
+    generator = torch.Generator().manual_seed(channels)
+    x, y = (torch.randn(3, 7, channels, generator=generator).to(DEVICE) + 5 for _ in range(2))
+    norm = torch.nn.LayerNorm(channels, device=DEVICE).requires_grad_(False)
+    norm.weight.copy_(torch.randn(channels, generator=generator))
+    norm.bias.copy_(torch.randn(channels, generator=generator))
+    total = x.clone()
+    expected = add_layer_norm_plain(total, y, norm) if added else norm(total)
+    got = triton_kernels.add_layer_norm(x, y if added else None, norm.weight, norm.bias, norm.eps)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(x, total)
+
+
+@pytest.mark.parametrize("times", [1, 16, 25, 40])
+@pytest.mark.parametrize("fused", [False, True])
+def test_attend_over_time(times: int, fused: bool) -> None:
+    generator = torch.Generator().manual_seed(times)
+    positions, heads, dim = 11, 3, 32
+    joint = torch.randn(times, positions, 3 * heads * dim, generator=generator).to(DEVICE)
+    parts = [t if fused else t.contiguous() for t in joint.chunk(3, dim=-1)]
+    q, k, v = (t.unflatten(-1, (heads, dim)) for t in parts)
+    expected = torch.nn.functional.scaled_dot_product_attention(*(t.permute(1, 2, 0, 3).double() for t in (q, k, v)))
+    got = triton_kernels.attend_over_time(q, k, v)
+    torch.testing.assert_close(got, expected.float().permute(2, 0, 1, 3), atol=1e-5, rtol=1e-5)
