@@ -117,7 +117,8 @@ class Demo:
             if not client.wait(lambda: results.last_import or results.last_error, FETCH_SECONDS) or results.last_error:
                 raise DemoError(f"The result could not be imported: {results.last_error or 'no answer'}")
             bpy.ops.holotime.set_world_clip()
-            bpy.ops.holotime.add_camera_path(preset=self.options.camera)
+            # A wide lens: a panorama 1024 pixels wide holds no more detail than that shows well.
+            bpy.ops.holotime.add_camera_path(preset=self.options.camera, parameters='{"fov": 95}')
         with self.step("vr", "rendering the VR video"):
             bpy.context.scene.holotime.vr_width = self.options.size
             bpy.ops.holotime.render_vr(filepath=str(self.out / "vr_360_TB.mp4"))
