@@ -25,7 +25,7 @@ from holotime.reconstruct import windows
 from holotime.reconstruct.budget import Grid, Layer, node_errors
 from holotime.reconstruct.layers import Hidden, background, behind_edges, near_things
 from holotime.reconstruct.splats import Discs, Patches, make_discs
-from holotime.reconstruct.surface import invert, measure, parallax_pixels, snap_edges
+from holotime.reconstruct.surface import Surface, invert, measure, snap_edges
 from holotime.reconstruct.sweeps import sweep_colors
 from holotime.scene4d import ALWAYS, Scene4D
 
@@ -36,7 +36,7 @@ OPAQUE = 0.98
 UNDERCOAT_LEVEL = 6  # of the trees: rectangles of 8 x 8 pixels
 UNDERCOAT_OVERLAP = 1.3  # times the overlap of other splats
 WINDOW_OVERLAP = 0.5  # of windowed splats: what shows between them moves
-FREE = 0.5  # how far the sweeps may move a colour
+FREE = 0.35  # how far the sweeps may move a colour: more is sharper from the eye, and speckled from nearby
 SHADED = 0.1  # the same beside or behind nearer things
 GAP = 0.004  # least relative distance between two layers
 F32 = NDArray[np.float32]
@@ -190,12 +190,13 @@ def _undercoat(grid: Grid, plate: F32, image: F32, hidden: Hidden, weight: F32) 
     """
     inverse = np.where(hidden.mask, hidden.inverse, plate)
     colors = np.where(hidden.mask[..., None], hidden.image, image)
-    wide = sphere.pad(inverse, 4, 4)
-    far = cv2.erode(wide, np.ones((9, 9), np.uint8))[4:-4, 4:-4]
-    is_far = (inverse < 1.15 * far) | (parallax_pixels(inverse - far) < 0.3)
-    patches = grid.level(UNDERCOAT_LEVEL)
-    discs = make_discs(patches, measure(inverse), colors, weight * np.where(is_far, 1, 1e-5).astype(np.float32))
-    discs.move(1.02 + np.minimum(2 * discs.depth_extent, 0.3))
+    # As far as the farthest thing it overlaps, and facing the eye: it can never come in front of anything.
+    reach = 12
+    wide = sphere.pad(inverse, reach, reach)
+    far = cv2.erode(wide, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))[reach:-reach, reach:-reach]
+    facing = Surface(np.ascontiguousarray(far), np.zeros((*far.shape, 2), np.float32))
+    discs = make_discs(grid.level(UNDERCOAT_LEVEL), facing, colors, weight)
+    discs.move(np.full(len(discs.distance), 1.02, np.float32))
     discs.scales *= np.float32(UNDERCOAT_OVERLAP)
     return discs
 
