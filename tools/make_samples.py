@@ -142,7 +142,7 @@ def write(name: str, picture: NDArray) -> None:
         again = read(file)
         halved = (again[::2, ::2] + again[1::2, ::2] + again[::2, 1::2] + again[1::2, 1::2]) / 4
         joins = [float(steps_between(x)[-1]) for x in ((again, halved) if width > 1024 else (again,))]
-        if max(abs(join - 1) for join in joins) < 0.025:
+        if max(abs(join - 1) for join in joins) < 0.035:
             break
     else:
         raise SystemExit(f"{name}: no column makes an unremarkable join. Look at the picture's seam.")
