@@ -110,7 +110,8 @@ def _poses(config: RenderConfig, scene: Scene4D, fps: float) -> list[Pose]:
         return [(upright(), math.radians(75))] * max(1, round((config.seconds or scene.duration) * fps))
     try:
         preset = camera_path.find(camera_path.load_presets(presets_root() / "cameras"), config.camera)
-        path = camera_path.evaluate(preset, max(1, round((config.seconds or preset.duration) * fps)))
+        seconds = config.seconds or preset.duration
+        path = camera_path.evaluate(preset, max(1, round(seconds * fps)), seconds=seconds)
     except camera_path.PathError as error:
         raise InputError(str(error)) from error
     return [(np.asarray(pose.matrix, np.float64), float(pose.fov_x)) for pose in path]
