@@ -28,7 +28,8 @@ F32 = NDArray[np.float32]
 
 def spread_frames(count: int, wanted: int) -> list[int]:
     """Up to ``wanted`` frame indices spread evenly over ``count`` frames."""
-    return sorted({int((i + 0.5) * count / wanted) for i in range(min(wanted, count))})
+    wanted = min(wanted, count)
+    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
 
 
 def visits(count: int, sweeps: int) -> list[int]:

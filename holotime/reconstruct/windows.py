@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from holotime import sphere
 from holotime.render.jit import compiled, spread
 
-FRONT_WIDTH = 0.6  # window of a front key in units of the spacing of keys: one half at the middle
+FRONT_WIDTH = 0.55  # window of a front key in units of the spacing of keys: 0.44 at the middle, 0.04 at its end
 BACK_WIDTH = 1.2  # window of a back key: 0.84 at the middle, one half when it is hidden at the next front key
 MOST_KEYS = 48  # intervals of the densest schedule
 F32 = NDArray[np.float32]
@@ -64,7 +64,7 @@ class Schedule:
 
 def schedules(count: int, loop: bool) -> list[Schedule]:
     """Temporal densities to choose from, sparse to dense; none for a single frame."""
-    span = count if loop else count - 1
+    span = count if loop and count > 1 else count - 1
     out: list[Schedule] = []
     for k in sorted({1, 2, 3, 4, 6, 8, 12, 16, 24, span}):
         if 0 < k <= min(span, MOST_KEYS):
