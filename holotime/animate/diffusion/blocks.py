@@ -1,8 +1,12 @@
-"""Residual, down- and up-sampling blocks of the video U-Net (layout: see norm.py)."""
+"""Residual, down- and up-sampling blocks of the video U-Net (layout: see norm.py).
+
+The bias of a convolution is left to what comes next, a norm or a sum: adding it costs a pass over the map on a GPU.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from holotime.animate.diffusion import kernels
 from holotime.animate.diffusion.norm import GroupNorm
 from holotime.animate.diffusion.seam import WrapConv2d
 
@@ -14,10 +18,10 @@ class TimeConv(nn.Conv3d):
         super().__init__(channels, channels, (3, 1, 1), padding=(1, 0, 0))
 
     def time(self, x: Tensor, clips: int) -> Tensor:
-        """x [T*B, C, H, W] channels-last with B = clips -> the same shape."""
+        """x [T*B, C, H, W] channels-last with B = clips -> the same shape, without the bias."""
         n, c, h, w = x.shape
         rows = x.permute(0, 2, 3, 1).reshape(1, n // clips, clips * h * w, c).permute(0, 3, 1, 2)
-        y = F.conv2d(rows, self.weight[..., 0], self.bias, padding=(1, 0))
+        y = F.conv2d(rows, self.weight[..., 0], padding=(1, 0))
         return y.permute(0, 2, 3, 1).reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
@@ -34,10 +38,13 @@ class TemporalStack(nn.Module):
 
     def forward(self, x: Tensor, clips: int) -> Tensor:
         """x [T*B, C, H, W] (not changed) -> the same shape."""
-        h = x
+        h, bias = x, None
         for stage in (self.conv1, self.conv2, self.conv3, self.conv4):
-            h = stage[-1].time(stage[0](h, clips=clips, silu=True), clips)
-        return h.add_(x)
+            shift = None if bias is None else bias.expand(len(x), -1)
+            h = stage[-1].time(stage[0](h, clips=clips, shift=shift, silu=True), clips)
+            bias = stage[-1].bias
+        assert bias is not None
+        return kernels.add_bias(h, x, bias)
 
 
 class ResBlock(nn.Module):
@@ -63,10 +70,18 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor, clips: int) -> Tensor:
         """x [T*B, C, H, W], emb [B, E] (already through SiLU), B = clips -> [T*B, C', H, W]."""
-        h = self.in_layers[2].of_norm(self.in_layers[0], x)
-        shift = self.emb_layers[1](emb).repeat(x.shape[0] // clips, 1)
-        h = self.out_layers[3].of_norm(self.out_layers[0], h, shift)
-        return self.temopral_conv(h.add_(self.skip_connection(x)), clips)
+        first, last = self.in_layers[2], self.out_layers[3]
+        h = first.of_norm(self.in_layers[0], x, biased=False)
+        shift = (self.emb_layers[1](emb) + first.bias).repeat(x.shape[0] // clips, 1)
+        h = last.of_norm(self.out_layers[0], h, shift, biased=False)
+        return self.temopral_conv(kernels.add_bias(h, self.skip(x), last.bias), clips)
+
+    def skip(self, x: Tensor) -> Tensor:
+        """x [N, C, H, W] at the width of the result; a 1x1 convolution is the matrix it is."""
+        if isinstance(self.skip_connection, nn.Identity):
+            return x
+        matrix = self.skip_connection.weight[:, :, 0, 0]
+        return F.linear(x.permute(0, 2, 3, 1), matrix, self.skip_connection.bias).permute(0, 3, 1, 2)
 
 
 class Downsample(nn.Module):

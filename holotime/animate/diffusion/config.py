@@ -119,7 +119,7 @@ class AnimatorConfig:
     quality: Quality = "exact"  # fast: fewer steps, deep features reused between neighbouring steps
     memory: Memory = "auto"  # auto: from the free memory; low: at most 8 GB; high: fastest
     compat: bool = False  # reproduce the published recipe's quirks (see seam.py and schedule.py)
-    compile: bool = False  # torch.compile of the repeated blocks: pays from the third clip of one size on
+    compile: bool = False  # torch.compile the repeated blocks, in place of the fused kernels (faster on CUDA)
     device: str | None = None  # cuda, mps or cpu; by default the best there is
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"  # precision of the weights
     guidance: StageConfig | None = HOLOTIME_GUIDANCE  # None: animate directly with `refinement` from noise

@@ -1,8 +1,8 @@
 """Fused element-wise operations for what the U-Net spends its memory traffic on.
 
 On CUDA with Triton they run as the kernels of triton_kernels.py; everywhere else, and while torch.compile traces (which
-fuses by itself), as the plain twins that define the result: norm.group_norm, geglu_plain, add_layer_norm_plain and
-scaled_dot_product_attention.
+fuses by itself), as the plain twins that define the result: norm.group_norm, geglu_plain, add_layer_norm_plain,
+add_bias_plain and scaled_dot_product_attention.
 """
 
 from functools import lru_cache
@@ -102,3 +102,19 @@ def attend_over_time(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     from holotime.animate.diffusion import triton_kernels
 
     return triton_kernels.attend_over_time(q, k, v)
+
+
+def add_bias(x: Tensor, y: Tensor, bias: Tensor) -> Tensor:
+    """Add y [N, C, H, W] and bias [C] to x [N, C, H, W] in place; returns x."""
+    if not usable(x) or not x.is_contiguous(memory_format=torch.channels_last):
+        return add_bias_plain(x, y, bias)
+    from holotime.animate.diffusion import triton_kernels
+
+    rows, other = (t.permute(0, 2, 3, 1).reshape(-1, t.shape[1]) for t in (x, y))
+    triton_kernels.add_bias(rows, other, bias)
+    return x
+
+
+def add_bias_plain(x: Tensor, y: Tensor, bias: Tensor) -> Tensor:
+    """The plain twin of :func:`add_bias`. x (overwritten) and y [N, C, H, W], bias [C] -> [N, C, H, W]."""
+    return x.add_(y).add_(bias[:, None, None])

@@ -73,17 +73,19 @@ class WrapConv2d(nn.Conv2d):
             if self.bias is not None:
                 self.bias.data = F.pad(self.bias.data, (0, missing))
 
-    def of_norm(self, norm: nn.Module, x: Tensor, shift: Tensor | None = None) -> Tensor:
+    def of_norm(self, norm: nn.Module, x: Tensor, shift: Tensor | None = None, *, biased: bool = True) -> Tensor:
         """This convolution of SiLU(norm(x + shift)), x [N, C, H, W], shift [N, C]; the norm leaves room for the sides.
 
-        ``norm`` is a norm.GroupNorm.
+        ``norm`` is a norm.GroupNorm; without ``biased`` the caller adds the bias.
         """
         rows, side = self.padding
+        bias = self.bias if biased else None
         if self.wrap is Wrap.OFF:
-            return self(norm(x, shift=shift, silu=True))
+            y = F.conv2d(norm(x, shift=shift, silu=True), self.weight, bias, self.stride, self.padding)
+            return y[:, : self.out_channels]
         padded = norm(x, shift=shift, silu=True, side=side)
         fill_sides(padded, side, self.wrap)
-        return F.conv2d(padded, self.weight, self.bias, self.stride, (rows, 0))[:, : self.out_channels]
+        return F.conv2d(padded, self.weight, bias, self.stride, (rows, 0))[:, : self.out_channels]
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, H, W] -> [N, C', H', W']."""

@@ -295,3 +295,23 @@ def attend_over_time(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         num_warps=TIME_WARPS * (size // 16) // 2 or 1,
     )
     return out
+
+
+@triton.jit
+def _add_bias(x_ptr, y_ptr, bias_ptr, m, c, ROWS: tl.constexpr, CHANNELS: tl.constexpr):
+    rows = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    cols = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    mask = (rows < m)[:, None] & (cols < c)[None, :]
+    at = rows[:, None] * c + cols[None, :]
+    x = tl.load(x_ptr + at, mask=mask, other=0.0).to(tl.float32)
+    x += tl.load(y_ptr + at, mask=mask, other=0.0).to(tl.float32)
+    x += tl.load(bias_ptr + cols, mask=cols < c, other=0.0).to(tl.float32)[None, :]
+    tl.store(x_ptr + at, x.to(x_ptr.dtype.element_ty), mask=mask)
+
+
+def add_bias(x: Tensor, y: Tensor, bias: Tensor) -> None:
+    """Add y [M, C] and bias [C] to x [M, C] in place."""
+    if not x.is_contiguous():
+        raise ValueError(f"x is changed in place and must be contiguous, got strides {x.stride()}")
+    m, c = x.shape
+    _add_bias[(triton.cdiv(m, 64), triton.cdiv(c, 64))](x, y.contiguous(), bias, m, c, 64, 64)

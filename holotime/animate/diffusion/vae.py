@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from holotime.animate.diffusion import kernels
 from holotime.animate.diffusion.config import VAEConfig
 from holotime.animate.diffusion.norm import GroupNorm
 from holotime.animate.diffusion.optional import require
@@ -74,8 +75,11 @@ class WrapResnet(nn.Module):
 
     def forward(self, x: Tensor, temb: None = None) -> Tensor:
         """x [N, C, H, W] -> [N, C', H, W]."""
-        h = self.conv2.of_norm(self.norm2, self.conv1.of_norm(self.norm1, x))
-        return h.add_(x if self.conv_shortcut is None else self.conv_shortcut(x))
+        h = self.conv1.of_norm(self.norm1, x, biased=False)
+        assert self.conv1.bias is not None
+        assert self.conv2.bias is not None
+        h = self.conv2.of_norm(self.norm2, h, self.conv1.bias.expand(len(x), -1), biased=False)
+        return kernels.add_bias(h, x if self.conv_shortcut is None else self.conv_shortcut(x), self.conv2.bias)
 
 
 def build_vae(config: VAEConfig) -> nn.Module:

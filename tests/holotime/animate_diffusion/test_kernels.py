@@ -10,7 +10,7 @@ if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
 pytest.importorskip("triton", reason="Triton is not installed")
 
 from holotime.animate.diffusion import triton_kernels
-from holotime.animate.diffusion.kernels import add_layer_norm_plain, geglu_plain
+from holotime.animate.diffusion.kernels import add_bias_plain, add_layer_norm_plain, geglu_plain
 from holotime.animate.diffusion.norm import group_norm
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -67,3 +67,13 @@ def test_attend_over_time(times: int, fused: bool) -> None:
     expected = torch.nn.functional.scaled_dot_product_attention(*(t.permute(1, 2, 0, 3).double() for t in (q, k, v)))
     got = triton_kernels.attend_over_time(q, k, v)
     torch.testing.assert_close(got, expected.float().permute(2, 0, 1, 3), atol=1e-5, rtol=1e-5)
+
+
+def test_add_bias() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(5, 96, 3, 7, generator=generator).to(DEVICE) for _ in range(2))
+    bias = torch.randn(96, generator=generator).to(DEVICE)
+    expected = add_bias_plain(x.clone(), y, bias)
+    rows = x.permute(0, 2, 3, 1).reshape(-1, 96)
+    triton_kernels.add_bias(rows, y.permute(0, 2, 3, 1).reshape(-1, 96), bias)
+    torch.testing.assert_close(rows.view(5, 3, 7, 96).permute(0, 3, 1, 2), expected)

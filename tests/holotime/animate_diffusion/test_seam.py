@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holotime.animate.diffusion.norm import GroupNorm
 from holotime.animate.diffusion.seam import (
     Wrap,
     WrapConv2d,
@@ -97,3 +98,16 @@ def test_resizing_turns_with_its_input(k: int, width: int) -> None:
     torch.testing.assert_close(
         circular_resize(x.roll(k, -1), 8, width), circular_resize(x, 8, width).roll(shift // 32, -1), atol=1e-5, rtol=0
     )
+
+
+@pytest.mark.parametrize("wrap", list(Wrap))
+@pytest.mark.parametrize("width", [8, 32])
+def test_convolution_of_a_norm(wrap: Wrap, width: int) -> None:
+    """The norm that leaves room for the sides gives what norm, padding and convolution give one after the other."""
+    x, shift = torch.randn(2, 32, 4, width), torch.randn(2, 32)
+    norm, conv = (m.requires_grad_(False) for m in (GroupNorm(32, 32), WrapConv2d(32, 6, 3, padding=1)))
+    conv.wrap = wrap
+    expected = conv(F.silu(norm(x + shift[:, :, None, None])))
+    torch.testing.assert_close(conv.of_norm(norm, x, shift), expected, atol=1e-5, rtol=1e-5)
+    without = conv.of_norm(norm, x, shift, biased=False) + conv.bias[:, None, None]
+    torch.testing.assert_close(without, expected, atol=1e-5, rtol=1e-5)
