@@ -29,7 +29,7 @@ from holotime.reconstruct import LiftConfig, coverage, eye_psnr, lift
 from holotime.report import write_report
 from holotime.scene4d import Scene4D
 
-STAGE_VERSIONS = {"perceive": 1, "animate": 1, "track": 1, "reconstruct": 1}
+STAGE_VERSIONS = {"perceive": 1, "animate": 2, "track": 1, "reconstruct": 1}
 T = TypeVar("T")
 
 # (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.

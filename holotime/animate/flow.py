@@ -23,6 +23,7 @@ from holotime.animate.splatting import prepare, render
 from holotime.animate.sway import aurora_sway, foliage_sway, grass_waves, ripples
 from holotime.clip import Clip
 from holotime.errors import InputError
+from holotime.panorama.seam import settle_seam
 from holotime.perceive import ImagePerception
 from holotime.progress import Progress, no_progress, part
 
@@ -151,6 +152,7 @@ def animate(
     moving = np.zeros(height * width, bool)
     moving[prepared.pixels] = True
     moving = moving.reshape(height, width)
+    settle_seam(frames, moving)
     share = float((moving * sphere.solid_angles(height, width)).sum() / (4 * math.pi))
     notes = list(matter.notes)
     if not moving.any():
