@@ -5,7 +5,15 @@ colours can be changed and image residuals gathered back to the splats. ``render
 ``render_vr`` writes a 360 degree video. The plain twin of the kernels is ``holotime.render.torch_twin``.
 """
 
-from holotime.render.cameras import Camera, EquirectCamera, PerspectiveCamera, Picture, upright
+from holotime.render.cameras import (
+    Camera,
+    EquirectCamera,
+    FaceCamera,
+    FisheyeCamera,
+    PerspectiveCamera,
+    Picture,
+    upright,
+)
 from holotime.render.frames import render_frame, render_frames, scene_time
 from holotime.render.holes import fill_holes
 from holotime.render.raster import Footprints, color_adjoint, prepare, rasterize
@@ -15,6 +23,8 @@ from holotime.render.vr import eye_cameras, render_vr
 __all__ = [
     "Camera",
     "EquirectCamera",
+    "FaceCamera",
+    "FisheyeCamera",
     "Footprints",
     "PerspectiveCamera",
     "Picture",

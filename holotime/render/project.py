@@ -4,14 +4,15 @@ A footprint is three linear forms a, b, u over the viewing direction d of a pixe
 
     q(d) = ((a.d)^2 + (b.d)^2) / (u.d)^2,      alpha = min(0.99, opacity exp(-q/2)),      visible where u.d > 0.
 
-**Equirect.** u is the unit direction to the splat; a, b span its tangent plane, whitened by the 2-D covariance
-C = J S J^T + low-pass, J the exact Jacobian of the viewing angles. (a.d/u.d, b.d/u.d) is then the gnomonic offset of
-the pixel: what a pinhole looking straight at the splat sees, so poles and seam are ordinary places and the linearised
-map is never evaluated far from where it was linearised (cf. Huang et al., "On the Error Analysis of 3D Gaussian
-Splatting and an Optimal Projection Strategy", ECCV 2024).
-The low-pass is isotropic on the sphere: ``low_pass`` (0.3) times the square of the angular height of a pixel, pi/H, in
-both directions, at every latitude. A rotation of the camera thus rotates the picture and changes nothing else; near the
-poles, where pixels get narrower but no lower, the picture stays as sharp as its rows allow.
+**Sphere** (equirect, fisheye, cube face). u is the unit direction to the splat; a, b span its tangent plane, whitened
+by the 2-D covariance C = J S J^T + low-pass, J the exact Jacobian of the viewing angles. (a.d/u.d, b.d/u.d) is then the
+gnomonic offset of the pixel: what a pinhole looking straight at the splat sees, so poles and seam are ordinary places
+and the linearised map is never evaluated far from where it was linearised (cf. Huang et al., "On the Error Analysis of
+3D Gaussian Splatting and an Optimal Projection Strategy", ECCV 2024).
+The low-pass is isotropic on the sphere: ``low_pass`` (0.3) times the square of the angular height of a pixel (pi/H in
+a panorama), in both directions, everywhere. A rotation of the camera thus rotates the picture and changes nothing else;
+near the poles, where pixels get narrower but no lower, the picture stays as sharp as its rows allow. The three lenses
+differ only in the box of pixels that a footprint can touch and in the directions of the pixels.
 
 **Perspective.** EWA as in Kerbl et al. 2023: u = (0, 0, 1), and a, b measure pixels from the projected centre; the
 centre's x/z and y/z are clamped to 1.3 tan(fov/2) in the Jacobian.
@@ -29,17 +30,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from holotime.render.cameras import Camera, EquirectCamera
+from holotime.render.cameras import Camera, EquirectCamera, FaceCamera, FisheyeCamera, PerspectiveCamera
 from holotime.render.jit import compiled, spread
 from holotime.scene4d import Gaussians
 
 LOW_PASS = 0.3  # px^2 added to the footprint's covariance (Kerbl et al. 2023)
 ALPHA_MIN = 1 / 255  # fainter contributions are skipped
-NEAR_EQUIRECT = 0.05  # metres from the eye
-NEAR_PERSPECTIVE = 0.2  # metres of depth
 MERGE_FROM = math.radians(60)  # latitude where the stereo base begins to shrink
 MERGE_TO = math.radians(75)  # latitude where it is zero
 FOOTPRINT = 12  # floats of a footprint: a (3), b (3), u (3), opacity, largest q, distance
+EQUIRECT, FISHEYE, FACE = 0, 1, 2  # lenses of a sphere
 
 
 @compiled()
@@ -116,7 +116,68 @@ def _latitude_limit(sin0, cos0, phi0, kx, ky):
 
 
 @compiled(error_model="numpy")
-def project_equirect(
+def _equirect_box(lam, phi, c11, c12, c22, reach, width, height):
+    """(first column, columns, first row, rows) in a panorama, or in its middle where ``width`` is less than 2 H."""
+    sin_phi, cos_phi = math.sin(phi), math.cos(phi)
+    kx, ky = math.sqrt(reach * c11), math.sqrt(reach * c22)
+    top = _latitude_limit(sin_phi, cos_phi, phi, kx, ky)
+    bottom = -_latitude_limit(-sin_phi, cos_phi, -phi, kx, ky)
+    y0 = max(0, math.ceil((0.5 - top / math.pi) * height - 0.5))
+    y1 = min(height, math.floor((0.5 - bottom / math.pi) * height - 0.5) + 1)
+    # Vertical planes that touch the cone q = reach: a quadratic in the tangent of the longitude offset.
+    full = 2 * height
+    square = cos_phi * cos_phi - reach * c22 * sin_phi * sin_phi
+    x0, columns = 0, full
+    if square > 1e-9:
+        half = reach * c12 * sin_phi
+        root = math.sqrt(half * half + square * reach * c11)
+        left, right = math.atan((half - root) / square), math.atan((half + root) / square)
+        x0 = math.ceil(((lam + left) / (2 * math.pi) + 0.5) * full - 0.5)
+        columns = min(math.floor(((lam + right) / (2 * math.pi) + 0.5) * full - 0.5) + 1 - x0, full)
+    x0 = (x0 - (full - width) // 2) % full
+    if width < full:
+        if x0 + columns > full:  # goes round the back: the picture's left side, and perhaps its right side as well
+            x0, columns = (0, width) if x0 < width else (0, x0 + columns - full)
+        columns = min(columns, width - x0)
+    return x0, columns, y0, y1 - y0
+
+
+@compiled(error_model="numpy")
+def _fisheye_box(ux, uy, uz, angle, size, pixel):
+    """(first column, columns, first row, rows) of a cone of half ``angle`` around unit (ux, uy, uz) in a dome master.
+
+    The map stretches at most by w/sin(w) at the angle w from the axis, and the cone reaches at most theta + angle.
+    """
+    flat = math.hypot(ux, uy)
+    theta = math.atan2(flat, uz)
+    outer = theta + angle
+    if theta - angle > 0.5 * size * pixel:
+        return 0, 0, 0, 0
+    if outer > 0.95 * math.pi:
+        return 0, size, 0, size
+    half = angle * outer / math.sin(outer) / pixel + 1
+    scale = theta / (flat * pixel) if flat > 1e-9 else 0.0
+    x, y = 0.5 * size + ux * scale, 0.5 * size + uy * scale
+    x0, y0 = max(0, math.floor(x - half)), max(0, math.floor(y - half))
+    return x0, min(size, math.ceil(x + half)) - x0, y0, min(size, math.ceil(y + half)) - y0
+
+
+@compiled(error_model="numpy")
+def _face_side(across, along, sine, size):
+    """(first pixel, pixels) along one axis of a cube face that a cone with that ``sine`` of its half angle touches."""
+    flat = math.hypot(across, along)
+    if flat <= sine:
+        return 0, size
+    middle, half = math.atan2(across, along), math.asin(sine / flat)
+    if middle - half >= 0.25 * math.pi or middle + half <= -0.25 * math.pi:
+        return 0, 0
+    low, high = math.tan(max(middle - half, -0.25 * math.pi)), math.tan(min(middle + half, 0.25 * math.pi))
+    first = max(0, math.floor(0.5 * (low + 1) * size - 0.5))
+    return first, min(size, math.ceil(0.5 * (high + 1) * size + 0.5)) - first
+
+
+@compiled(error_model="numpy")
+def project_sphere(
     start,
     stop,
     means,
@@ -125,7 +186,11 @@ def project_equirect(
     opacities,
     rotation,
     origin,
+    near,
+    far,
+    lens,
     eye,
+    pixel,
     width,
     height,
     low_pass,
@@ -135,7 +200,7 @@ def project_equirect(
 ):
     """Footprints of splats [start, stop). ``rotation`` [3, 3] world-to-camera; ``depths`` stays inf where unseen."""
     r1, r2 = np.empty(3), np.empty(3)
-    floor = low_pass * (math.pi / height) ** 2
+    floor = low_pass * pixel**2
     for i in range(start, stop):
         depths[i] = np.inf
         reach = 2 * math.log(opacities[i] / ALPHA_MIN)
@@ -159,7 +224,7 @@ def project_equirect(
             flat = math.sqrt(rho * rho - e * e)
             turn = e / flat
         distance = math.hypot(flat, up)
-        if not distance > NEAR_EQUIRECT:
+        if not near < distance < far:
             continue
         phi = math.atan2(up, flat)
         sin_phi, cos_phi = up / distance, flat / distance
@@ -186,24 +251,21 @@ def project_equirect(
             continue
         l22 = math.sqrt(rest)
 
-        kx, ky = math.sqrt(reach * c11), math.sqrt(reach * c22)
-        top = _latitude_limit(sin_phi, cos_phi, phi, kx, ky)
-        bottom = -_latitude_limit(-sin_phi, cos_phi, -phi, kx, ky)
-        y0 = max(0, math.ceil((0.5 - top / math.pi) * height - 0.5))
-        y1 = min(height, math.floor((0.5 - bottom / math.pi) * height - 0.5) + 1)
-        # Vertical planes that touch the cone q = reach: a quadratic in the tangent of the longitude offset.
-        square = cos_phi * cos_phi - reach * c22 * sin_phi * sin_phi
-        x0, columns = 0, width
-        if square > 1e-9:
-            half = reach * c12 * sin_phi
-            root = math.sqrt(half * half + square * reach * c11)
-            left, right = math.atan((half - root) / square), math.atan((half + root) / square)
-            x0 = math.ceil(((lam + left) / (2 * math.pi) + 0.5) * width - 0.5)
-            columns = math.floor(((lam + right) / (2 * math.pi) + 0.5) * width - 0.5) + 1 - x0
-            x0 %= width
-        if y1 <= y0 or columns <= 0:
+        if lens == EQUIRECT:
+            x0, columns, y0, rows = _equirect_box(lam, phi, c11, c12, c22, reach, width, height)
+        else:
+            half = 0.5 * (c11 - c22)
+            widest = 0.5 * (c11 + c22) + math.sqrt(half * half + c12 * c12)
+            angle = math.atan(math.sqrt(reach * widest))
+            ux, uy, uz = cos_phi * sin_lam, -sin_phi, cos_phi * cos_lam
+            if lens == FISHEYE:
+                x0, columns, y0, rows = _fisheye_box(ux, uy, uz, angle, width, pixel)
+            else:
+                x0, columns = _face_side(ux, uz, math.sin(angle), width)
+                y0, rows = _face_side(uy, uz, math.sin(angle), height)
+        if rows <= 0 or columns <= 0:
             continue
-        boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = x0, min(columns, width), y0, y1 - y0
+        boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = x0, columns, y0, rows
 
         f = footprints[i]
         f[0], f[1], f[2] = cos_lam / l11, 0.0, -sin_lam / l11
@@ -226,7 +288,11 @@ def project_perspective(
     opacities,
     rotation,
     origin,
+    near,
+    far,
     focal,
+    center_x,
+    center_y,
     width,
     height,
     low_pass,
@@ -236,7 +302,9 @@ def project_perspective(
 ):
     """Footprints of splats [start, stop). ``rotation`` [3, 3] world-to-camera; ``depths`` stays inf where unseen."""
     r1, r2 = np.empty(3), np.empty(3)
-    limit_x, limit_y = 1.3 * 0.5 * width / focal, 1.3 * 0.5 * height / focal
+    margin_x, margin_y = 0.3 * 0.5 * width / focal, 0.3 * 0.5 * height / focal
+    most_x, most_y = (width - center_x) / focal + margin_x, (height - center_y) / focal + margin_y
+    least_x, least_y = -center_x / focal - margin_x, -center_y / focal - margin_y
     for i in range(start, stop):
         depths[i] = np.inf
         reach = 2 * math.log(opacities[i] / ALPHA_MIN)
@@ -244,11 +312,11 @@ def project_perspective(
             continue
         dx, dy, dz = means[i, 0] - origin[0], means[i, 1] - origin[1], means[i, 2] - origin[2]
         z = rotation[2, 0] * dx + rotation[2, 1] * dy + rotation[2, 2] * dz
-        if not (z > NEAR_PERSPECTIVE and z < np.inf):
+        if not near < z < far:
             continue
         x = (rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz) / z
         y = (rotation[1, 0] * dx + rotation[1, 1] * dy + rotation[1, 2] * dz) / z
-        tx, ty = min(max(x, -limit_x), limit_x), min(max(y, -limit_y), limit_y)
+        tx, ty = min(max(x, least_x), most_x), min(max(y, least_y), most_y)
         for k in range(3):
             r1[k] = (rotation[0, k] - tx * rotation[2, k]) * focal / z
             r2[k] = (rotation[1, k] - ty * rotation[2, k]) * focal / z
@@ -262,7 +330,7 @@ def project_perspective(
             continue
         l22 = math.sqrt(rest)
 
-        px, py = focal * x + 0.5 * width, focal * y + 0.5 * height
+        px, py = focal * x + center_x, focal * y + center_y
         kx, ky = math.sqrt(reach * c11), math.sqrt(reach * c22)
         if not (px + kx > 0 and px - kx < width and py + ky > 0 and py - ky < height):
             continue
@@ -296,28 +364,65 @@ def project(
     pose = np.asarray(camera.pose, np.float64)
     shape = [np.ascontiguousarray(a, np.float32) for a in (gaussians.means, gaussians.quats, gaussians.scales)]
     opacities = np.ascontiguousarray(gaussians.opacities, np.float32)
-    if isinstance(camera, EquirectCamera):
-        kernel, optics = project_equirect, float(camera.eye)
+    optics: tuple[float, ...]
+    if isinstance(camera, PerspectiveCamera):
+        kernel, optics = project_perspective, (camera.focal, *camera.center)
     else:
-        kernel, optics = project_perspective, camera.focal
+        kernel, optics = project_sphere, (lens_of(camera), float(getattr(camera, "eye", 0.0)), camera.pixel)
     spread(
         kernel,
         n,
-        *(*shape, opacities, np.ascontiguousarray(pose[:3, :3].T), np.ascontiguousarray(pose[:3, 3]), optics),
-        *(camera.width, camera.height, float(low_pass), footprints, boxes, depths),
+        *(*shape, opacities, np.ascontiguousarray(pose[:3, :3].T), np.ascontiguousarray(pose[:3, 3])),
+        *(float(camera.near), float(camera.far), *optics, camera.width, camera.height, float(low_pass)),
+        *(footprints, boxes, depths),
         chunk=8192,
     )
     return footprints, boxes, depths
 
 
-def ray_tables(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows [H, 2] and columns [W, 2] that give a pixel's direction in camera axes: (r0 c0, r1, r0 c1)."""
+def lens_of(camera: Camera) -> int:
+    """EQUIRECT, FISHEYE or FACE."""
+    if isinstance(camera, EquirectCamera):
+        return EQUIRECT
+    return FISHEYE if isinstance(camera, FisheyeCamera) else FACE
+
+
+def ray_tables(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Rows [H, 2], columns [W, 2] and ``bend`` that give a pixel's direction in camera axes (not of unit length).
+
+    It is (r0 c0, r1, r0 c1) where ``bend`` is [0, 0], and (c0, r1, bend) in a fisheye, whose ``bend`` is [H, W] and NaN
+    outside the image circle.
+    """
+    bend = np.empty((0, 0))
     if isinstance(camera, EquirectCamera):
         phi = math.pi * (0.5 - (np.arange(camera.height) + 0.5) / camera.height)
-        lam = 2 * math.pi * ((np.arange(camera.width) + 0.5) / camera.width - 0.5)
+        lam = math.pi * ((np.arange(camera.width) + camera.first + 0.5) / camera.height - 1)
         rows, columns = (np.cos(phi), -np.sin(phi)), (np.sin(lam), np.cos(lam))
+    elif isinstance(camera, FisheyeCamera):
+        x = (np.arange(camera.size) + 0.5 - 0.5 * camera.size) * camera.pixel
+        rows, columns = (np.ones_like(x), x), (x, np.ones_like(x))
+        theta = np.hypot(x[:, None], x[None, :])
+        bend = theta / np.tan(np.maximum(theta, 1e-9))
+        bend[theta < 1e-9] = 1.0
+        bend[theta > 0.5 * camera.angle] = np.nan
     else:
-        y = (np.arange(camera.height) + 0.5 - 0.5 * camera.height) / camera.focal
-        x = (np.arange(camera.width) + 0.5 - 0.5 * camera.width) / camera.focal
+        center = (0.5 * camera.width, 0.5 * camera.height)
+        focal, center = (0.5 * camera.size, center) if isinstance(camera, FaceCamera) else (camera.focal, camera.center)
+        y = (np.arange(camera.height) + 0.5 - center[1]) / focal
+        x = (np.arange(camera.width) + 0.5 - center[0]) / focal
         rows, columns = (np.ones_like(y), y), (x, np.ones_like(x))
-    return np.stack(rows, -1).astype(np.float32), np.stack(columns, -1).astype(np.float32)
+    return np.stack(rows, -1).astype(np.float32), np.stack(columns, -1).astype(np.float32), bend.astype(np.float32)
+
+
+def image_circle(camera: Camera) -> NDArray[np.bool_] | None:
+    """[H, W] where light falls in a fisheye; None for a camera that fills its picture."""
+    return ~np.isnan(ray_tables(camera)[2]) if isinstance(camera, FisheyeCamera) else None
+
+
+def rays(camera: Camera) -> NDArray[np.float32]:
+    """[H, W, 3] directions of the pixels in camera axes, not of unit length; NaN outside a fisheye's image circle."""
+    rows, columns, bend = ray_tables(camera)
+    x, z = rows[:, None, 0] * columns[None, :, 0], rows[:, None, 0] * columns[None, :, 1]
+    found = np.stack([x, np.broadcast_to(rows[:, None, 1], x.shape), bend if bend.size else z], -1)
+    found[np.isnan(found[..., 2])] = np.nan
+    return found

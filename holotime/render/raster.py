@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from holotime.errors import InputError
 from holotime.render.cameras import Camera, Picture
 from holotime.render.jit import compiled, spread
-from holotime.render.project import LOW_PASS, project, ray_tables
+from holotime.render.project import LOW_PASS, image_circle, project, ray_tables
 from holotime.render.tiles import TILE, bin_tiles
 from holotime.scene4d import Gaussians
 
@@ -39,6 +39,7 @@ def _blend(
     boxes,
     rows,
     columns,
+    bend,
     values,
     color,
     trans,
@@ -49,11 +50,12 @@ def _blend(
 
     Forward (``sums`` [0, 4]): values [N, 3] are colours, added to ``color`` [H, W, 3] with the weights; likewise
     ``distance`` [H, W]. Adjoint (``sums`` [E, 4]): ``color`` is a residual image, gathered with the same weights into
-    the sums of each entry (three channels, then the weight). ``trans`` [H, W] starts at 1.
+    the sums of each entry (three channels, then the weight). ``trans`` [H, W] starts at 1, or at 0 where no light
+    falls. ``bend`` [H, W] belongs to a fisheye (see ``ray_tables``), else it is empty.
     """
     half, most, closed = np.float32(-0.5), np.float32(ALPHA_MAX), np.float32(CLOSED)
     zero, one = np.float32(0.0), np.float32(1.0)
-    forward = len(sums) == 0
+    forward, bent = len(sums) == 0, len(bend) > 0
     for tile in range(start, stop):
         left, top = (tile % across) * TILE, (tile // across) * TILE
         right, bottom = min(left + TILE, width), min(top + TILE, height)
@@ -80,7 +82,7 @@ def _blend(
                         t = trans[y, x]
                         if t < closed:
                             continue
-                        c0, c1 = r0 * columns[x, 0], r0 * columns[x, 1]
+                        c0, c1 = r0 * columns[x, 0], bend[y, x] if bent else r0 * columns[x, 1]
                         u = ux * c0 + uz * c1 + upart
                         a = ax * c0 + az * c1 + apart
                         b = bx * c0 + bz * c1 + bpart
@@ -132,12 +134,14 @@ class Footprints:
 
     def _run(self, values: NDArray, color: NDArray, trans: NDArray, distance: NDArray, sums: NDArray) -> None:
         width, height = self.camera.width, self.camera.height
-        rows, columns = ray_tables(self.camera)
+        rows, columns, bend = ray_tables(self.camera)
+        if bend.size:
+            trans[np.isnan(bend)] = 0
         spread(
             _blend,
             len(self.offsets) - 1,
             *(width, height, -(-width // TILE), self.offsets, self.entries, self.footprints, self.boxes),
-            *(rows, columns, values, color, trans, distance, sums),
+            *(rows, columns, bend, values, color, trans, distance, sums),
             chunk=TILES_PER_RANGE,
         )
 
@@ -151,6 +155,9 @@ class Footprints:
         trans = np.ones((height, width), np.float32)
         distance = np.zeros((height, width), np.float32)
         self._run(colors, color, trans, distance, np.empty((0, 4), np.float32))
+        lit = image_circle(self.camera)
+        if lit is not None:
+            trans[~lit] = 1
         alpha = 1 - trans
         far = np.full_like(distance, np.inf)
         np.divide(distance, alpha, out=far, where=alpha > 0)

@@ -5,21 +5,18 @@ at the top of project.py, the Jacobian derived another way. Gradients reach ever
 eye the offset on the eye circle counts as a constant.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from holotime.render.cameras import Camera, EquirectCamera, PerspectiveCamera
+from holotime.render.cameras import Camera, PerspectiveCamera, SphereCamera
 from holotime.render.project import (
     ALPHA_MIN,
     LOW_PASS,
-    NEAR_EQUIRECT,
-    NEAR_PERSPECTIVE,
     eye_offset,
-    ray_tables,
+    rays,
     stereo_latitude,
 )
 from holotime.render.raster import ALPHA_MAX, CLOSED
@@ -65,15 +62,16 @@ def whiten(covariance: Tensor, e1: Tensor, e2: Tensor) -> tuple[Tensor, Tensor]:
     return forms[:, 0], forms[:, 1]
 
 
-def equirect_forms(splats: Splats, points: Tensor, rotation: Tensor, camera: EquirectCamera, low_pass: float):
+def sphere_forms(splats: Splats, points: Tensor, rotation: Tensor, camera: SphereCamera, low_pass: float):
     """(a, b, u [N, 3], distance [N], visible [N]) of ``points`` [N, 3] in camera axes; rotation is world-to-camera."""
     x, up, z = points[:, 0], -points[:, 1], points[:, 2]
+    eye = getattr(camera, "eye", 0.0)
     rho = torch.hypot(x, z)
-    seen = [stereo_latitude(camera.eye, float(r), float(h)) for r, h in zip(rho, up, strict=True)]
+    seen = [stereo_latitude(eye, float(r), float(h)) for r, h in zip(rho, up, strict=True)]
     phi = torch.tensor(seen, dtype=points.dtype)
     visible = torch.isfinite(phi)
     phi = torch.where(visible, phi, torch.zeros_like(phi))
-    pairs = [eye_offset(camera.eye, float(p)) for p in phi]
+    pairs = [eye_offset(eye, float(p)) for p in phi]
     e0, slope = (torch.tensor(v, dtype=points.dtype) for v in zip(*pairs, strict=True))
     e = torch.where(visible, e0, torch.zeros_like(e0))
     flat = torch.sqrt(rho**2 - e**2)
@@ -92,24 +90,28 @@ def equirect_forms(splats: Splats, points: Tensor, rotation: Tensor, camera: Equ
     )
     jacobian = -torch.linalg.solve(df, dp) @ rotation
     covariance = jacobian @ covariances(splats.quats, splats.scales) @ jacobian.mT
-    covariance = covariance + low_pass * (math.pi / camera.height) ** 2 * torch.eye(2, dtype=points.dtype)
+    covariance = covariance + low_pass * camera.pixel**2 * torch.eye(2, dtype=points.dtype)
     east = torch.stack([cos_l, zero, -sin_l], -1)
     north = torch.stack([-sin_p * sin_l, -cos_p, -sin_p * cos_l], -1)
     a, b = whiten(covariance, east, north)
     u = torch.stack([cos_p * sin_l, -sin_p, cos_p * cos_l], -1)
-    return a, b, u, distance, visible & (distance > NEAR_EQUIRECT)
+    return a, b, u, distance, visible & (distance > camera.near) & (distance < camera.far)
 
 
 def perspective_forms(splats: Splats, points: Tensor, rotation: Tensor, camera: PerspectiveCamera, low_pass: float):
     """(a, b, u [N, 3], depth [N], visible [N]) of ``points`` [N, 3] in camera axes; rotation is world-to-camera."""
     z = points[:, 2]
-    visible = z > NEAR_PERSPECTIVE
+    visible = (z > camera.near) & (z < camera.far)
     z = torch.where(visible, z, torch.ones_like(z))
     x, y = points[:, 0] / z, points[:, 1] / z
-    lx, ly = 1.3 * 0.5 * camera.width / camera.focal, 1.3 * 0.5 * camera.height / camera.focal
+    (left, right), (top, bottom) = (
+        (-middle / camera.focal - margin, (size - middle) / camera.focal + margin)
+        for middle, size in zip(camera.center, (camera.width, camera.height), strict=True)
+        for margin in (0.15 * size / camera.focal,)
+    )
     zero, one = torch.zeros_like(z), torch.ones_like(z)
     jacobian = torch.stack(
-        [torch.stack([one, zero, -x.clamp(-lx, lx)], -1), torch.stack([zero, one, -y.clamp(-ly, ly)], -1)], -2
+        [torch.stack([one, zero, -x.clamp(left, right)], -1), torch.stack([zero, one, -y.clamp(top, bottom)], -1)], -2
     )
     jacobian = jacobian * (camera.focal / z)[:, None, None] @ rotation
     covariance = jacobian @ covariances(splats.quats, splats.scales) @ jacobian.mT
@@ -128,25 +130,17 @@ def rasterize(
     pose = torch.tensor(np.asarray(camera.pose), dtype=dtype)
     rotation = pose[:3, :3].T
     points = (splats.means - pose[:3, 3]) @ rotation.T
-    if isinstance(camera, EquirectCamera):
-        a, b, u, depth, visible = equirect_forms(splats, points, rotation, camera, low_pass)
-        far = depth
-    else:
+    if isinstance(camera, PerspectiveCamera):
         a, b, u, depth, visible = perspective_forms(splats, points, rotation, camera, low_pass)
         far = torch.linalg.norm(points, dim=-1)
+    else:
+        a, b, u, depth, visible = sphere_forms(splats, points, rotation, camera, low_pass)
+        far = depth
     order = torch.argsort(depth.detach(), stable=True)
     order = order[visible[order]]
 
-    rows, columns = (torch.tensor(t, dtype=dtype) for t in ray_tables(camera))
-    rays = torch.stack(
-        [
-            rows[:, None, 0] * columns[None, :, 0],
-            rows[:, None, 1].expand(camera.height, camera.width),
-            rows[:, None, 0] * columns[None, :, 1],
-        ],
-        dim=-1,
-    )  # [H, W, 3]
-    au, bu, uu = (torch.einsum("nk,hwk->nhw", f[order], rays) for f in (a, b, u))
+    directions = torch.tensor(rays(camera), dtype=dtype).nan_to_num(0)  # [H, W, 3], 0 where no light falls
+    au, bu, uu = (torch.einsum("nk,hwk->nhw", f[order], directions) for f in (a, b, u))
     q = (au**2 + bu**2) / torch.where(uu > 0, uu, torch.ones_like(uu)) ** 2
     alpha = (splats.opacities[order, None, None] * torch.exp(-0.5 * q)).clamp_max(ALPHA_MAX)
     alpha = torch.where((uu > 0) & (alpha >= ALPHA_MIN), alpha, torch.zeros_like(alpha))

@@ -1,0 +1,260 @@
+"""Views: what is to be seen (projection, size, pose, what comes out), and renderers that draw them from a scene.
+
+    view = View("ods", (5760, 5760), pose, output=Output(dtype="uint8"))
+    draws = renderer("auto", scene)
+    print(draws.backend, draws.note)
+    for frame in draws.draw_many((replace(view, pose=p), k / fps) for k, p in enumerate(path)):
+        encoder.write(frame.color)
+
+Projections and their pictures (width x height; which part is which eye or face is in ``View.layout``):
+
+    perspective   W x H      a pinhole; ``fov``, ``fit``, ``shift`` and ``clip`` as in Blender's camera
+    equirect      2 H x H    the whole panorama, mono
+    ods           W x W      omnidirectional stereo, left eye on top of the right, each W x W/2
+    vr180         2 H x H    the front half of a panorama for each eye, left eye on the left
+    fisheye       N x N      dome master, equidistant, black outside the circle; ``dome`` "up": zenith in the middle and
+                             the front at the bottom edge, or "front": the front in the middle
+    cubemap       3 N x 2 N  right left up / down front back (FFmpeg's v360 c3x2)
+
+Backends: "cpu" is the numba rasterizer; "gpu" draws the same footprints with Triton on a CUDA device; "auto" takes the
+GPU where there is one and says in ``note`` why not where there is none.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holotime import sphere
+from holotime.errors import BackendUnavailable, InputError
+from holotime.render.cameras import EquirectCamera, FisheyeCamera, PerspectiveCamera, Picture, upright
+from holotime.render.eyes import Panel, cube, focal_length, raised, side_by_side, top_bottom
+from holotime.render.holes import fill_holes
+from holotime.render.project import image_circle, rays
+from holotime.render.raster import rasterize
+from holotime.scene4d import Gaussians, Scene4D
+
+Projection = Literal["perspective", "equirect", "ods", "vr180", "fisheye", "cubemap"]
+PROJECTIONS: tuple[str, ...] = get_args(Projection)
+BACKENDS = ("auto", "cpu", "gpu")
+FLAT = ("perspective", "cubemap")  # projections that have a planar depth
+SHAPES = {"equirect": (2, 1), "ods": (1, 1), "vr180": (2, 1), "fisheye": (1, 1), "cubemap": (3, 2)}  # width : height
+STEPS = {"equirect": 2, "ods": 2, "vr180": 4, "fisheye": 1, "cubemap": 3}  # the width is a multiple of this
+IPD = 0.064  # metres between the eyes of an average adult
+
+Behind = Literal["fill", "transparent"] | tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a frame holds."""
+
+    dtype: Literal["float32", "uint8"] = "float32"  # of the colours
+    behind: Behind = "fill"  # where no splat is: the surroundings, nothing (straight alpha), or an sRGB colour
+    alpha: bool = True  # with the share of each pixel that splats cover
+    distance: Literal["none", "ray", "planar"] = "ray"  # metres from the eye along the ray, or along the optical axis
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "uint8"):
+            raise InputError(f"Colours of type {self.dtype!r} cannot be given. Use float32 or uint8.")
+        if self.distance not in ("none", "ray", "planar"):
+            raise InputError(f"Unknown kind of distance {self.distance!r}. Use none, ray or planar.")
+        color = np.asarray(self.behind, np.float64) if not isinstance(self.behind, str) else np.zeros(3)
+        if (isinstance(self.behind, str) and self.behind not in ("fill", "transparent")) or color.shape != (3,):
+            raise InputError(f"Behind the splats comes fill, transparent or three sRGB values, not {self.behind!r}.")
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture to be drawn. Raises InputError where size and projection do not fit."""
+
+    projection: Projection
+    size: tuple[int, int]  # width and height of the whole picture, pixels
+    pose: NDArray = field(default_factory=upright, compare=False)  # [4, 4] camera-to-world, OpenCV axes, of the head
+    ipd_m: float = IPD  # metres between the eyes (ods, vr180)
+    fov: float = math.radians(90)  # radians: of the side that ``fit`` names (perspective)
+    fit: Literal["auto", "horizontal", "vertical"] = "auto"  # Blender's sensor fit; auto is the longer side
+    shift: tuple[float, float] = (0.0, 0.0)  # Blender's lens shift, in sides that ``fit`` names; positive: right, up
+    clip: tuple[float, float] | None = None  # metres, nearest and farthest (depth for perspective); None: the defaults
+    dome: Literal["up", "front"] = "up"  # what stands in the middle of a fisheye
+    dome_angle: float = math.pi  # radians across the circle of a fisheye
+    turning_eyes: bool = True  # vr180: eyes on the eye circle as in ods, or fixed as the lenses of a camera
+    output: Output = field(default_factory=Output)
+
+    def __post_init__(self) -> None:
+        if self.projection not in PROJECTIONS:
+            raise InputError(f"Unknown projection {self.projection!r}. Use one of: {', '.join(PROJECTIONS)}.")
+        width, height = self.size
+        if self.projection in SHAPES and self.size != size_of(self.projection, width):
+            across, down = SHAPES[self.projection]
+            raise InputError(
+                f"A picture of {width} x {height} pixels does not fit the projection {self.projection}: it is "
+                f"{across}:{down}, with a width that {STEPS[self.projection]} divides."
+            )
+        if not 0 <= self.ipd_m <= 1:
+            raise InputError(f"An eye distance of {self.ipd_m} m is not plausible. People have about 0.064 m.")
+        if self.fit not in ("auto", "horizontal", "vertical"):
+            raise InputError(f"Unknown sensor fit {self.fit!r}. Use auto, horizontal or vertical.")
+        if self.dome not in ("up", "front"):
+            raise InputError(f"Unknown dome direction {self.dome!r}. Use up or front.")
+        if self.output.distance == "planar" and self.projection not in FLAT:
+            raise InputError(f"The projection {self.projection} has no planar depth. Ask for the ray distance.")
+        if self.projection == "perspective" and not 0 < self.fov < math.pi:
+            raise InputError(f"A pinhole sees less than 180 degrees, got {math.degrees(self.fov):.1f}.")
+        _ = self.layout  # the cameras check the rest
+
+    @cached_property
+    def layout(self) -> tuple[Panel, ...]:
+        """The cameras and the parts of the picture that they draw."""
+        width, height = self.size
+        clip = {} if self.clip is None else {"near": float(self.clip[0]), "far": float(self.clip[1])}
+        whole = EquirectCamera(2, 1, self.pose, **clip)  # for its clip distances, and to check the pose
+        both = (whole.near, whole.far)
+        if self.projection == "ods":
+            return top_bottom(width, self.pose, self.ipd_m, *both)
+        if self.projection == "vr180":
+            return side_by_side(height, self.pose, self.ipd_m, *both, turning=self.turning_eyes)
+        if self.projection == "cubemap":
+            return cube(height // 2, self.pose, *both)
+        if self.projection == "equirect":
+            return (Panel("all", 0, 0, EquirectCamera(width, height, self.pose, **clip)),)
+        if self.projection == "fisheye":
+            pose = raised(self.pose) if self.dome == "up" else self.pose
+            return (Panel("all", 0, 0, FisheyeCamera(width, self.dome_angle, pose, **clip)),)
+        focal = focal_length(width, height, self.fov, self.fit)
+        side = 2 * focal * math.tan(0.5 * self.fov)
+        axis = (-self.shift[0] * side, self.shift[1] * side)
+        fov_x = 2 * math.atan(0.5 * width / focal)
+        return (Panel("all", 0, 0, PerspectiveCamera(width, height, fov_x, self.pose, axis, **clip)),)
+
+
+def size_of(projection: str, width: int) -> tuple[int, int]:
+    """(width, height) of a picture that is at most ``width`` wide in a projection whose shape is fixed."""
+    across, down = SHAPES[projection]
+    width = width // STEPS[projection] * STEPS[projection]
+    return width, width * down // across
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture as it was asked for; rows from top to bottom."""
+
+    color: NDArray  # [H, W, 3] sRGB: float32 (may leave [0, 1] a little) or uint8; straight where transparent
+    alpha: NDArray[np.float32] | None  # [H, W] in [0, 1]
+    distance: NDArray[np.float32] | None  # [H, W] metres, +inf where nothing is
+
+
+class Renderer(Protocol):
+    """Draws views of one scene."""
+
+    backend: str  # "cpu" or "gpu"
+    note: str  # what it runs on, and why it is not the GPU where that was wished
+
+    def draw(self, view: View, seconds: float) -> Frame:
+        """The scene at ``seconds`` after its beginning (a loop repeats, else it rests on its last moment)."""
+        ...
+
+    def draw_many(self, shots: Iterable[tuple[View, float]]) -> Iterator[Frame]:
+        """Frames of ``shots`` in order, made a few ahead of being taken. A frame's arrays belong to the caller."""
+        ...
+
+
+def axial(panel: Panel) -> NDArray[np.float32]:
+    """[h, w] depth along the optical axis for each metre along the ray of a flat panel's pixels."""
+    d = rays(panel.camera)
+    return d[..., 2] / np.linalg.norm(d, axis=-1)
+
+
+class CpuRenderer:
+    """The numba rasterizer."""
+
+    backend = "cpu"
+
+    def __init__(self, scene: Scene4D, note: str = "") -> None:
+        self.scene, self.note = scene, note or "numba on the processor"
+        self._now: tuple[float, Gaussians] | None = None
+
+    def _at(self, seconds: float) -> Gaussians:
+        if self._now is None or self._now[0] != seconds:
+            self._now = seconds, self.scene.at(seconds / self.scene.duration)
+        return self._now[1]
+
+    def draw(self, view: View, seconds: float) -> Frame:
+        """See :class:`Renderer`."""
+        gaussians, output = self._at(seconds), view.output
+        width, height = view.size
+        color = np.empty((height, width, 3), output.dtype)
+        alpha = np.empty((height, width), np.float32) if output.alpha else None
+        distance = np.empty((height, width), np.float32) if output.distance != "none" else None
+        panels = view.layout
+        pictures = [rasterize(gaussians, panel.camera) for panel in panels]
+        around = self._around(gaussians, view, pictures)
+        for panel, picture in zip(panels, pictures, strict=True):
+            part = panel.rows, panel.columns
+            finished = finish(picture, panel, output.behind, around)
+            if output.dtype == "uint8":
+                finished = (np.clip(finished, 0, 1) * 255 + 0.5).astype(np.uint8)
+            color[part] = finished
+            if alpha is not None:
+                alpha[part] = picture.alpha
+            if distance is not None:
+                distance[part] = picture.distance * (axial(panel) if output.distance == "planar" else 1)
+        return Frame(color, alpha, distance)
+
+    @staticmethod
+    def _around(gaussians: Gaussians, view: View, pictures: list[Picture]) -> NDArray | None:
+        """A filled panorama for the holes of a cube map, whose faces would each fill theirs differently."""
+        if view.projection != "cubemap" or view.output.behind != "fill" or min(p.alpha.min() for p in pictures) > 0.99:
+            return None
+        height = max(2, view.size[1])
+        return fill_holes(rasterize(gaussians, EquirectCamera(2 * height, height, view.pose)))
+
+    def draw_many(self, shots: Iterable[tuple[View, float]]) -> Iterator[Frame]:
+        """See :class:`Renderer`."""
+        for view, seconds in shots:
+            yield self.draw(view, seconds)
+
+
+def finish(picture: Picture, panel: Panel, behind: Behind, around: NDArray | None = None) -> NDArray[np.float32]:
+    """[h, w, 3] a drawn panel over what comes ``behind``; ``around`` is a filled panorama for a cube's holes."""
+    camera = panel.camera
+    if behind == "transparent":
+        return picture.color / np.maximum(picture.alpha, 1e-6)[..., None]
+    if behind != "fill":
+        color = picture.color + (1 - picture.alpha)[..., None] * np.asarray(behind, np.float32)
+    elif around is not None:
+        # In the panorama's own axes: the face's rays as that upright panorama names its directions.
+        d = rays(camera) @ np.asarray(_face_turn(panel.name), np.float32).T
+        far = sphere.sample(around, *sphere.to_pixels(d, around.shape[0], around.shape[1]))
+        color = picture.color + (1 - picture.alpha)[..., None] * far
+    else:
+        color = fill_holes(picture, wrap=isinstance(camera, EquirectCamera) and not camera.half)
+    lit = image_circle(camera)
+    if lit is not None:
+        color[~lit] = 0
+    return color
+
+
+def _face_turn(name: str) -> NDArray[np.float64]:
+    """[3, 3] from a cube face's camera axes to the upright panorama's world."""
+    return sphere.cube_rotations()[name]
+
+
+def renderer(backend: str, scene: Scene4D) -> Renderer:
+    """A renderer of ``scene``. Raises InputError for an unknown backend, BackendUnavailable for a GPU that is not."""
+    if backend not in BACKENDS:
+        raise InputError(f"Unknown render backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
+    if backend == "cpu":
+        return CpuRenderer(scene)
+    from holotime.render import gpu
+
+    reason = gpu.why_not()
+    if reason is None:
+        return gpu.GpuRenderer(scene)
+    if backend == "gpu":
+        raise BackendUnavailable(f"The GPU renderer cannot run: {reason}. Use the backend cpu, or auto.")
+    return CpuRenderer(scene, f"numba on the processor, because {reason}")
