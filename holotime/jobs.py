@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from holotime import camera_path
 from holotime.config import from_params, setting
 from holotime.errors import InputError
+from holotime.job_context import NO_CONTEXT, JobContext
 from holotime.pipeline import GenerateConfig, JobProgress, generate, write_results
 from holotime.presets import presets_root
 from holotime.progress import Progress, no_progress, track
@@ -44,20 +45,30 @@ class RenderConfig:
 
 
 def run_job(
-    kind: str, params: dict[str, Any], inputs: dict[str, Path], out_dir: Path, cache_dir: Path, progress: JobProgress
+    kind: str,
+    params: dict[str, Any],
+    inputs: dict[str, Path],
+    out_dir: Path,
+    cache_dir: Path,
+    progress: JobProgress,
+    context: JobContext = NO_CONTEXT,
 ) -> dict[str, Path]:
     """Run one job; name -> path of each result below ``out_dir``. InputError for a job that cannot be run."""
     if kind not in JOBS:
         raise InputError(f"Unknown kind of job '{kind}'. Known are {', '.join(JOBS)}.")
-    return JOBS[kind](params, inputs, out_dir, cache_dir, progress)
+    return JOBS[kind](params, inputs, out_dir, cache_dir, progress, context)
 
 
-def _generate(params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progress: JobProgress) -> dict[str, Path]:
+def _generate(
+    params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progress: JobProgress, context: JobContext
+) -> dict[str, Path]:
     config = from_params(GenerateConfig, params)
     if "panorama" not in inputs:
         raise InputError("A generate job needs the input 'panorama'.")
     try:
-        result = generate(inputs["panorama"], config, cache_dir, hint=inputs.get("hint"), progress=progress)
+        result = generate(
+            inputs["panorama"], config, cache_dir, hint=inputs.get("hint"), progress=progress, context=context
+        )
     except InputError as error:
         # The file that the worker reads has a digest for a name; the artist knows it by another.
         text = str(error).replace(str(inputs["panorama"]), config.name or "The panorama")
@@ -65,7 +76,9 @@ def _generate(params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progre
     return write_results(result, out_dir)
 
 
-def _render(params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progress: JobProgress) -> dict[str, Path]:
+def _render(
+    params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progress: JobProgress, context: JobContext
+) -> dict[str, Path]:
     config = from_params(RenderConfig, params)
     if "scene" not in inputs:
         raise InputError("A render job needs the input 'scene'.")

@@ -22,6 +22,7 @@ from holotime.animate.registry import ANIMATORS, animator
 from holotime.cache import StageCache, digest_file, digest_of
 from holotime.clip import Clip, read_image_with_alpha, write_clip
 from holotime.config import setting
+from holotime.job_context import LOW, NO_CONTEXT, JobContext
 from holotime.panorama import FITS, load_panorama
 from holotime.perceive import ClipPerception, ImagePerception, perceive_clip, perceive_image
 from holotime.progress import Progress
@@ -110,10 +111,12 @@ def generate(
     *,
     hint: Path | None = None,
     progress: JobProgress = no_job_progress,
+    context: JobContext = NO_CONTEXT,
 ) -> Generated:
     """Panorama file to clip, distance, motion and Scene4D, with the numbers of the report (files are not written).
 
-    ``hint`` is an optional motion-hint image (see holotime.animate). Raises InputError before any work starts.
+    ``hint`` is an optional motion-hint image (see holotime.animate). ``context`` says where stages may keep checkpoints
+    and how much memory to use. Raises InputError before any work starts.
     """
     start = time.perf_counter()
     # All of the input is looked at before the first stage, so that bad input costs nothing.
@@ -148,7 +151,13 @@ def generate(
     animated: Animated = stages.run(
         "animate",
         clip_key,
-        lambda report: animator(config.animator)(panorama.image, still, motion, hint=hint_image, progress=report),
+        lambda report: animator(config.animator)(
+            panorama.image,
+            still,
+            _animator_config(config.animator, motion, context, clip_key),
+            hint=hint_image,
+            progress=report,
+        ),
         _save_animated,
         _load_animated,
     )
@@ -213,7 +222,12 @@ def generate(
         "loop": clip.loop,
         "size": [clip.width, clip.height],
         "backends": backends,
-        "notes": [*panorama.notes, *animated.notes, *(f"{s}: reused from an earlier job" for s in stages.reused)],
+        "notes": [
+            *panorama.notes,
+            *animated.notes,
+            *(f"{s}: reused from an earlier job" for s in stages.reused),
+            *(["memory: the job ran out of it and was done again under the smallest plan"] * (context.memory == LOW)),
+        ],
         "stage_seconds": stages.seconds,
         "total_seconds": time.perf_counter() - start,
         "settings": dataclasses.asdict(config),
@@ -251,6 +265,22 @@ def write_results(result: Generated, folder: Path) -> dict[str, Path]:
     write_report(folder, result.report)
     names = ["clip.mp4", "scene.safetensors", "report.json", "report.html", *sheets]
     return {name: folder / name for name in names}
+
+
+def _animator_config(name: str, motion: FlowConfig, context: JobContext, key: str) -> Any:
+    """What the animator gets: the flow needs neither checkpoints nor a memory plan, the diffusion model both."""
+    if name == "flow":
+        return motion
+    from holotime.animate.diffusion.config import AnimatorConfig
+
+    return AnimatorConfig(
+        prompt=motion.prompt,
+        frames=motion.frames,
+        fps=motion.fps,
+        seed=motion.seed,
+        memory="low" if context.memory == LOW else "auto",
+        resume_dir=context.checkpoints("animate", key),
+    )
 
 
 def _preview(image: NDArray[np.uint8]) -> bytes:

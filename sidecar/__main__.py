@@ -1,4 +1,4 @@
-"""``python -m sidecar serve|status|jobs|cancel|pause|resume|prune|metrics|shutdown``."""
+"""``python -m sidecar serve|status|jobs|cancel|pause|resume|prune|metrics|forecast|keys|shutdown``."""
 
 import argparse
 import dataclasses
@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import server
-from .protocol import ProtocolError
+from . import keys, server
+from .protocol import JOB_KINDS, GetForecast, ProtocolError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,6 +31,10 @@ def main(argv: list[str] | None = None) -> int:
     prune = commands.add_parser("prune", parents=[common], help="remove blobs that no waiting job needs")
     prune.add_argument("--keep-gb", type=float, default=0.0, help="how much may stay (least recently used goes first)")
     commands.add_parser("metrics", parents=[common], help="counters and stage times")
+    forecast = commands.add_parser("forecast", parents=[common], help="time and memory that a job would take")
+    forecast.add_argument("kind", choices=JOB_KINDS)
+    forecast.add_argument("--params", type=json.loads, default={}, help="the job's settings as JSON")
+    keys.add_parser(commands, common)
     commands.add_parser("shutdown", parents=[common], help="end the server")
     options = parser.parse_args(arguments)
 
@@ -38,13 +42,16 @@ def main(argv: list[str] | None = None) -> int:
 
     root = (options.root or server.default_root()).expanduser().resolve()
     try:
+        if options.command == "keys":
+            print(*(json.dumps(line) for line in keys.run(options, root)), sep="\n")
+            return 0
         with Client(root / "connection.json", timeout=5.0) as client:
             for line in _run(client, options):
                 print(json.dumps(line))
     except Refused as error:
         print(error, file=sys.stderr)
         return 1
-    except (ProtocolError, TimeoutError) as error:
+    except (ProtocolError, TimeoutError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -60,6 +67,8 @@ def _run(client: Any, options: argparse.Namespace) -> list[Any]:
         return [dataclasses.asdict(client.cancel(options.job))]
     if options.command == "metrics":
         return [client.metrics()]
+    if options.command == "forecast":
+        return [dataclasses.asdict(client.ask(GetForecast(job_kind=options.kind, params=options.params)))]
     if options.command == "prune":
         pruned = client.prune(int(options.keep_gb * 2**30))
         return [{"blobs": pruned.blobs, "freed_bytes": pruned.freed_bytes}]

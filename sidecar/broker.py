@@ -14,7 +14,7 @@ from typing import Any
 
 import zmq
 
-from . import events, protocol
+from . import events, memory, protocol
 from .jobs import Jobs
 from .journal import Journal, read_needed_blobs
 from .limits import Limits, RateLimit
@@ -22,10 +22,9 @@ from .parent import Parent
 from .protocol import CHANNELS, CONTROL, EVENTS, WORK, Connection, Message, ProtocolError
 from .security import (
     CLIENTS,
-    WORKERS,
+    ClientKeys,
     Doorkeeper,
     fingerprint,
-    known_clients,
     load_or_make_keys,
     make_inbox,
     private_folder,
@@ -42,7 +41,9 @@ CONNECTION_FILE = "connection.json"
 JOURNAL_FILE = "journal.sqlite3"
 TICK_SECONDS = 0.1  # while a job runs; a dead worker is noticed within this time
 IDLE_SECONDS = 0.5  # else; the parent's death is noticed within this time
+CACHE_REST_SECONDS = 600.0  # a stage's result that was used within this time before a running job began stays
 TROUBLE_SECONDS = 1.0  # pause of the jobs after the disk has refused
+BUSIEST = ("busy", "starting", "idle", "waiting", "absent")  # states of a slot
 SEND_QUEUE = 100  # frames that wait for one slow client before answers to it are dropped
 
 
@@ -53,6 +54,8 @@ class Options:
     root: Path  # folder for everything that it keeps
     runner: str = "holotime.jobs:run_job"  # what a worker calls
     host: str = "127.0.0.1"  # address to listen on
+    devices: tuple[str, ...] = ("cpu",)  # of the worker slots, one each
+    keep_models: int = 8 << 30  # bytes of models that a worker may keep loaded between jobs
     parent_pid: int = 0  # end when this process ends; 0: do not
     quota_bytes: int = 50 << 30  # of blobs
     limits: Limits = field(default_factory=Limits)
@@ -74,28 +77,29 @@ class Broker:
         proof = make_inbox(self._inbox)
         private_folder(root / "keys")
         self.keys = load_or_make_keys(root / "keys" / "server.json")
-        clients = known_clients(root / "keys" / "clients")
+        self._clients = ClientKeys(root / "keys" / "clients")
         self._parent = Parent(options.parent_pid) if options.parent_pid else None
 
         self._context = zmq.Context(io_threads=2)
         self._supervisor = Supervisor(
-            self._context, self.keys, runner=options.runner, logs=root / "logs", home=root, patience=options.patience
-        )
-        doors = {CLIENTS: clients, WORKERS: {self._supervisor.keys.public: "worker"}}
-        self._doorkeeper = Doorkeeper(self._context, doors)
+            self._context, self.keys, runner=options.runner, devices=list(options.devices), logs=root / "logs",
+            home=root, patience=options.patience,
+        )  # fmt: skip
+        self._doorkeeper = Doorkeeper(self._context, self._clients, self._supervisor.keys.public)
         self._sockets = {channel: self._open(channel) for channel in CHANNELS}
         self._bridge = self._context.socket(zmq.PAIR)
         self._bridge.linger = 0
         self._bridge.bind(BRIDGE)
         self._work = WorkChannel(
             self._context, self._sockets[WORK], self._store, root=root, inbox=self._inbox, proof=proof,
-            limits=options.limits, room=self._has_room,
+            limits=options.limits, room=self._has_room, known=self._knows,
         )  # fmt: skip
         self._subscriptions = events.Subscriptions(options.limits)
         self._rate = RateLimit(options.limits)
         self._jobs = Jobs(
-            root, self._journal, self._store, self._supervisor, options.limits, self._subscriptions.publish
-        )
+            root, self._journal, self._store, self._supervisor, options.limits, self._subscriptions.publish,
+            keep_models=options.keep_models,
+        )  # fmt: skip
         self._handlers: dict[type[Message], Callable[[str, Any], Message]] = {
             protocol.Hello: self._hello,
             protocol.Ping: lambda client, request: protocol.Pong(epoch=self.epoch),
@@ -104,6 +108,7 @@ class Broker:
             protocol.GetJob: lambda client, request: protocol.JobReply(info=self._jobs.info(request.job)),
             protocol.Cancel: lambda client, request: protocol.JobReply(info=self._jobs.cancel(request.job)),
             protocol.Pause: self._pause,
+            protocol.GetForecast: lambda client, request: self._jobs.forecast(request),
             protocol.GetMetrics: self._metrics,
             protocol.Prune: self._prune,
             protocol.Shutdown: self._shutdown,
@@ -134,7 +139,7 @@ class Broker:
 
     def connection(self) -> Connection:
         """What a client needs to come in."""
-        client = load_or_make_keys(self._root / "keys" / "clients" / "default.json")
+        client = self._clients.default
         addresses = {
             channel: socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
             for channel, socket in self._sockets.items()
@@ -210,6 +215,7 @@ class Broker:
         if now < self._trouble_until:
             return
         try:
+            self._clients.refresh()
             self._jobs.tick()
             used, gone = self._store.changes()
             if used or gone:
@@ -222,8 +228,7 @@ class Broker:
     def _keep_quota(self) -> None:
         """After new blobs: what can be remade goes first, the stages' cache while no job runs, then old blobs."""
         quota, blobs = self._options.quota_bytes, self._store.total()
-        if not self._jobs.running:
-            prune_cache(self._root / "cache", max(quota - blobs, 0))
+        prune_cache(self._root / "cache", max(quota - blobs, 0), self._jobs.began - CACHE_REST_SECONDS)
         if blobs > quota:
             self._store.prune(quota, self._journal.needed_blobs())
 
@@ -233,10 +238,15 @@ class Broker:
         frames = self._sockets[channel].recv_multipart(copy=False)
         if len(frames) != 2:
             return
-        connection = frames[0].bytes
-        reply = self._answer(channel, connection, str(frames[1].get("User-Id")), frames[1].bytes)
+        connection, client = frames[0].bytes, str(frames[1].get("User-Id"))
+        if not self._knows(client):  # its key was removed while it was connected
+            return
+        reply = self._answer(channel, connection, client, frames[1].bytes)
         if reply is not None:
             self._send(channel, connection, reply)
+
+    def _knows(self, client: str) -> bool:
+        return client in self._clients.names.values()
 
     def _take_submit(self) -> None:
         connection, client, frame = self._bridge.recv_multipart()
@@ -245,11 +255,11 @@ class Broker:
             self._bridge.send_multipart([connection, protocol.encode(reply)])
 
     def _take_worker(self) -> None:
-        item = self._supervisor.receive()
-        if item is None:
+        told = self._supervisor.receive()
+        if told is None:
             return
         try:
-            self._jobs.hear(item)
+            self._jobs.hear(*told)
         except (sqlite3.Error, OSError):
             log.exception("the disk refuses; the end of the job is kept and written later")
             self._trouble_until = time.monotonic() + TROUBLE_SECONDS
@@ -314,10 +324,11 @@ class Broker:
         return protocol.Welcome(version=common[0], server=AGENT, epoch=self.epoch, job_kinds=kinds)
 
     def _status(self, client: str, request: Message) -> Message:
-        running, worker = self._jobs.running, self._supervisor.state
+        running, workers = self._jobs.running, self._jobs.workers()
         return protocol.ServerStatus(
             epoch=self.epoch, pid=os.getpid(), uptime=max(0.0, time.time() - self._started), paused=self._jobs.paused,
-            worker={"ready": "busy" if running else "idle"}.get(worker, worker), running=running,
+            worker=min((worker.state for worker in workers), key=BUSIEST.index), running=running[:100],
+            workers=workers,
             counts=self._journal.counts(), blob_bytes=self._store.total(), quota_bytes=self._options.quota_bytes,
         )  # fmt: skip
 
@@ -336,8 +347,8 @@ class Broker:
     def _prune(self, client: str, request: Message) -> Message:
         assert isinstance(request, protocol.Prune)
         blobs, freed = self._store.prune(request.keep_bytes, self._journal.needed_blobs())
-        if not self._jobs.running:
-            freed += prune_cache(self._root / "cache", max(request.keep_bytes - self._store.total(), 0))
+        left = max(request.keep_bytes - self._store.total(), 0)
+        freed += prune_cache(self._root / "cache", left, self._jobs.began - CACHE_REST_SECONDS)
         return protocol.Pruned(blobs=blobs, freed_bytes=freed)
 
     def _shutdown(self, client: str, request: Message) -> Message:
@@ -358,7 +369,9 @@ class Broker:
             "blob_bytes": self._store.total(),
             "bytes_in": self._work.bytes_in,
             "bytes_out": self._work.bytes_out,
-            "stage_seconds": {kind: self._journal.stage_seconds(kind) for kind in self._journal.kinds()},
+            "server_memory": memory.resident(),
+            "workers": [dataclasses.asdict(worker) for worker in self._jobs.workers()],
+            "stages": self._journal.stage_totals(),
         }
         return protocol.MetricsReply(values=values)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .limits import Limits
-from .protocol import FINISHED, Credit, JobState, Message, ProtocolError, Subscribe
+from .protocol import FINISHED, Credit, JobState, Log, Message, ProtocolError, Subscribe
 
 SILENCE_SECONDS = 30.0  # a subscriber that gives no credit for so long, not even 0, is forgotten
 Send = Callable[[bytes, Message], bool]  # (connection, message) -> whether that connection is still there
@@ -19,6 +19,7 @@ class _Subscriber:
     jobs: frozenset[str]  # empty: all
     credit: int
     heard: float
+    log: bool  # whether it wants what jobs print
     waiting: dict[tuple[str, str], Message] = field(default_factory=dict)  # in the order of their coming
 
 
@@ -39,7 +40,7 @@ class Subscriptions:
         if connection not in self._subscribers and same_client >= self._limits.subscriptions:
             raise ProtocolError("limit", f"already {same_client} subscriptions")
         self._subscribers[connection] = _Subscriber(
-            client, request.rid, frozenset(request.jobs), request.credit, self._clock()
+            client, request.rid, frozenset(request.jobs), request.credit, self._clock(), request.log
         )
 
     def credit(self, connection: bytes, request: Credit) -> None:
@@ -58,8 +59,10 @@ class Subscriptions:
         for subscriber in self._subscribers.values():
             if subscriber.jobs and job not in subscriber.jobs:
                 continue
+            if isinstance(event, Log) and not subscriber.log:
+                continue
             if ends:  # what was still to be told about its way has no interest now
-                for kind in ("progress", "preview"):
+                for kind in ("progress", "preview"):  # the log's end may say why
                     subscriber.waiting.pop((job, kind), None)
             if subscriber.waiting.pop(key, None):
                 self.replaced += 1

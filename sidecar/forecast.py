@@ -1,7 +1,10 @@
-"""How far a whole job is and how long it will take, from how far its stage is and how long stages took before."""
+"""How long a job and each of its stages will take and how much memory they need, from what earlier jobs took."""
 
 import time
 from collections.abc import Callable
+from typing import Any
+
+from .orders import StageUse
 
 # Seconds of each stage on a plain CPU, for the first job on a machine; from then on the journal knows better.
 # Only their ratios matter much: the pace of the job itself scales them.
@@ -16,17 +19,78 @@ FIRST_GUESS = {
         "report": 5.0,
     },
     "render": {"starting": 4.0, "render": 40.0},
+    "export": {"starting": 4.0, "export": 10.0},
 }
+# Settings whose product is the number of pixels that a job makes, with the values that a job has when it says nothing.
+PIXELS = {
+    "generate": {"width": 1024.0, "frames": 24.0},
+    "render": {"width": 1024.0, "seconds": 2.0, "fps": 12.0},
+    "export": {},
+}
+STARTING = "starting"  # the stage in which a worker loads the library; takes the same time whatever the job
+BASE_MEMORY = 400e6  # bytes of a worker that has loaded the library and nothing else
+LEARN = 12  # last times of a stage that count: a machine changes, and the first time also compiles
 PRIOR_SECONDS = 3.0  # of pace as expected, counted in so that the first second of a job does not decide
 REUSED = "reused"  # the note of a stage whose result was read from the cache
+
+History = list[tuple[str, str, float, StageUse]]  # (job, stage, work, what it took), newest first
+
+
+def workload(kind: str, params: dict[str, Any]) -> float:
+    """How much a job is to do, in megapixels over all frames; stages take about in proportion to it."""
+    product = 1e-6
+    for name, usual in PIXELS.get(kind, {}).items():
+        value = params.get(name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
+        product *= (value if number else usual) ** (2 if name == "width" else 1)  # type: ignore[operator]
+    return product
+
+
+def expect(kind: str, params: dict[str, Any], history: History) -> dict[str, StageUse]:
+    """stage -> what it will take in such a job; a first guess when there is no history."""
+    work = workload(kind, params)
+    points: dict[str, list[tuple[float, StageUse]]] = {}
+    for _, stage, done, use in history:
+        known = points.setdefault(stage, [])
+        if len(known) < LEARN:
+            known.append((done, use))
+    if not points:
+        guess = FIRST_GUESS.get(kind, {})
+        usual = workload(kind, {})
+        return {stage: StageUse(seconds=seconds * work / usual) for stage, seconds in guess.items()}
+    return {
+        stage: StageUse(
+            seconds=_at(work, [(done, use.seconds) for done, use in known], float(stage == STARTING) * 1e6),
+            memory=round(_at(work, [(done, float(use.memory)) for done, use in known], BASE_MEMORY)),
+            gpu_memory=round(_at(work, [(done, float(use.gpu_memory)) for done, use in known], 0.0)),
+        )
+        for stage, known in points.items()
+    }
+
+
+def _at(work: float, points: list[tuple[float, float]], fixed: float) -> float:
+    """Least-squares line through (work, value), read at ``work``; neither its offset nor its slope is negative.
+
+    When all points are of one size, up to ``fixed`` of the value does not grow with the work, and the rest does.
+    """
+    n = len(points)
+    mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    if spread <= (0.01 * mean_x) ** 2:
+        offset = min(fixed, mean_y)
+        return offset + (mean_y - offset) * (work / mean_x if mean_x > 0 else 1.0)
+    slope = max(0.0, sum((x - mean_x) * (y - mean_y) for x, y in points) / spread)
+    if mean_y < slope * mean_x:  # the line would begin below zero: lay it through the origin
+        return work * sum(x * y for x, y in points) / sum(x * x for x, _ in points)
+    return mean_y + slope * (work - mean_x)
 
 
 class Forecast:
     """Follows one job."""
 
-    def __init__(self, kind: str, history: dict[str, float], clock: Callable[[], float] = time.monotonic) -> None:
-        """``history``: stage -> seconds it took in earlier jobs of this kind."""
-        self._expected = {**(history or FIRST_GUESS.get(kind, {}))}
+    def __init__(self, expected: dict[str, StageUse], clock: Callable[[], float] = time.monotonic) -> None:
+        """``expected``: what its stages should take."""
+        self._expected = {stage: use.seconds for stage, use in expected.items()}
         self._clock = clock
         self._stage, self._since = "", clock()
         self._done: set[str] = set()

@@ -1,4 +1,4 @@
-"""The jobs: whose turn it is, the one that runs, and how each of them ends."""
+"""The jobs: whose turn it is, those that run, and how each of them ends."""
 
 import dataclasses
 import logging
@@ -10,67 +10,74 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import protocol
-from .forecast import Forecast
+from .forecast import STARTING, Forecast, expect, workload
 from .journal import Journal
 from .limits import Limits
 from .orders import Begin, Broke, Done, Halt
 from .protocol import JobInfo, Message, ProtocolError
 from .store import BlobStore
-from .supervisor import Supervisor, tail
+from .supervisor import Slot, Supervisor, tail
 
 log = logging.getLogger(__name__)
 RETRIES = 2  # times that a job is begun again after a worker died under it
 CANCEL_SECONDS = 0.8  # that a worker has to stop by itself before it is killed
 START_RETRIES = 6  # that a worker may die in a row, whatever it was given
-LOG_BYTES = 8000
+LOG_BYTES = 8000  # of a failed job's log that the journal keeps
+KEEP_LOG = 256 << 10  # bytes of a finished job's log that stay on the disk
+AUTO, LOW = "auto", "low"  # memory plans
 
 
 @dataclass
 class _Running:
     info: JobInfo
+    slot: Slot
+    pid: int  # of the slot's process when the job began
     out_dir: Path
     begin: Begin
     forecast: Forecast
     told: bool = False  # whether the worker has the order
     cancelled: float | None = None  # when a cancel came, monotonic
+    ending: Done | Broke | None = None  # the worker's last word, which the disk has not taken yet
 
 
 class Jobs:
-    """The queue and its one running job. Called on the broker's thread only."""
+    """The queue and the running jobs, one in a slot at most. Called on the broker's thread only."""
 
     def __init__(
         self, root: Path, journal: Journal, store: BlobStore, supervisor: Supervisor, limits: Limits,
-        publish: Callable[[str, Message], None],
+        publish: Callable[[str, Message], None], *, keep_models: int = 0, keep_seconds: float = 30 * 86400.0,
     ) -> None:  # fmt: skip
+        """``keep_models``: bytes of models that a worker may keep loaded. ``keep_seconds``: of finished jobs."""
         self._root, self._journal, self._store, self._supervisor = root, journal, store, supervisor
-        self._limits, self._publish = limits, publish
-        self._running: _Running | None = None
-        self._unfinished: Done | Broke | None = None  # an ending that the disk has not taken yet
-        self._death = ""  # why the worker is gone, until the journal knows
+        self._limits, self._publish, self._keep_models = limits, publish, keep_models
+        self._running: dict[str, _Running] = {}
+        self._deaths: dict[int, str] = {}  # slot -> why its worker is gone, until the journal knows
         self.paused = journal.get_meta("paused") == "1"
-        self._clean()
+        self._clean(journal.forget(time.time() - keep_seconds))
         for job in journal.recover():
             log.info("job %s was running when the last server ended; it is queued again", job)
 
-    def _clean(self) -> None:
-        """What an earlier server left half made is of no use; the stages' cache is what lets a job go on."""
+    def _clean(self, forgotten: list[str]) -> None:
+        """What an earlier server left half made is of no use; caches and checkpoints let a job go on."""
         folder = self._root / "jobs"
         folder.mkdir(exist_ok=True)
         for out_dir in folder.glob("*/out-*"):
             shutil.rmtree(out_dir, ignore_errors=True)
-        self._clean_cache()
+        for job in forgotten:
+            shutil.rmtree(folder / job, ignore_errors=True)
+        self._clean_cache("*")
 
-    def _clean_cache(self) -> None:
+    def _clean_cache(self, pid: int | str) -> None:
         """Stages that a killed worker was writing; complete ones appear under their name in one step."""
-        for partial in (self._root / "cache").glob(".*.part"):
+        for partial in (self._root / "cache").glob(f".*-{pid}-*.part"):
             shutil.rmtree(partial, ignore_errors=True)
 
     # asked by clients
 
     def info(self, job: str) -> JobInfo:
         """How a job stands."""
-        if self._running and self._running.info.job == job:
-            return self._running.info
+        if job in self._running:
+            return self._running[job].info
         info = self._journal.info(job)
         if info is None:
             raise ProtocolError("unknown_job", f"there is no job {job} here")
@@ -78,10 +85,7 @@ class Jobs:
 
     def submit(self, client: str, request: protocol.Submit) -> Message:
         """Take a job in, once."""
-        if request.job_kind not in protocol.JOB_KINDS:
-            raise ProtocolError(
-                "refused", f"no job kind {request.job_kind!r}; there are {', '.join(protocol.JOB_KINDS)}"
-            )
+        _check_kind(request.job_kind)
         if len(protocol.msgpack.packb(request.params)) > protocol.MAX_PARAMS:
             raise ProtocolError("limit", f"the parameters are larger than {protocol.MAX_PARAMS} bytes")
         known = self._journal.info(request.job)
@@ -105,14 +109,15 @@ class Jobs:
 
     def cancel(self, job: str) -> JobInfo:
         """Stop a job; a running one ends within CANCEL_SECONDS."""
-        info = self.info(job)
-        if self._running and self._running.info.job == job:
-            if self._running.cancelled is None:
-                self._running.cancelled = time.monotonic()
-                self._running.info = dataclasses.replace(info, note="stopping")
-                self._supervisor.send(Halt(job=job))
+        info, running = self.info(job), self._running.get(job)
+        if running:
+            if running.cancelled is None:
+                running.cancelled = time.monotonic()
+                running.info = dataclasses.replace(info, note="stopping")
+                running.slot.send(Halt(job=job))
         elif info.status == "queued":
             self._journal.cancel(job)
+            shutil.rmtree(self._folder(job) / "work", ignore_errors=True)
             self._tell(job)
         return self.info(job)
 
@@ -121,70 +126,111 @@ class Jobs:
         self.paused = paused
         self._journal.set_meta("paused", "1" if paused else "0")
 
+    def forecast(self, request: protocol.GetForecast) -> protocol.ForecastReply:
+        """What a job would take."""
+        _check_kind(request.job_kind)
+        history = self._journal.history(request.job_kind)
+        expected = expect(request.job_kind, request.params, history)
+        stages = [
+            protocol.StageForecast(stage=name, seconds=use.seconds, memory=use.memory, gpu_memory=use.gpu_memory)
+            for name, use in list(expected.items())[:100]
+        ]
+        return protocol.ForecastReply(
+            seconds=sum(stage.seconds for stage in stages), memory=max((s.memory for s in stages), default=0),
+            gpu_memory=max((s.gpu_memory for s in stages), default=0), stages=stages,
+            jobs=len({job for job, *_ in history}),
+        )  # fmt: skip
+
     @property
     def running(self) -> list[str]:
         """Ids of the jobs that run now."""
-        return [self._running.info.job] if self._running else []
+        return list(self._running)
+
+    @property
+    def began(self) -> float:
+        """When the oldest running job began, Unix seconds; infinity when none runs."""
+        return min((running.info.started for running in self._running.values()), default=float("inf"))
+
+    def workers(self) -> list[protocol.WorkerInfo]:
+        """The slots and what they do."""
+        jobs = {running.slot.number: running.info.job for running in self._running.values()}
+        return [
+            protocol.WorkerInfo(
+                slot=slot.number, device=slot.device, pid=slot.pid, job=jobs.get(slot.number, ""),
+                state={"ready": "busy" if slot.number in jobs else "idle"}.get(slot.state, slot.state),
+                memory=slot.beat.memory, gpu_memory=slot.beat.gpu_memory, gpu_total=slot.beat.gpu_total,
+                models=slot.beat.models,
+            )
+            for slot in self._supervisor.slots
+        ]  # fmt: skip
 
     # driven by the broker's loop
 
     def tick(self) -> None:
-        """Begin the next job, end an overdue cancel, notice a dead worker."""
-        if self._unfinished:
-            self._end(self._unfinished)
-        self._death = self._death or self._supervisor.check() or ""
-        if self._death and self._running:
-            self._worker_died(self._death)
-        self._death = ""
-        running = self._running
-        if running and running.cancelled is not None and time.monotonic() - running.cancelled > CANCEL_SECONDS:
-            self._supervisor.kill()
-            self._clean_cache()
-            self._end_cancelled(running)
-        if self._running is None and not self.paused:
-            self._begin_next()
-        if self._running and not self._running.told and self._supervisor.send(self._running.begin):
-            self._running.told = True
+        """Write down endings, notice dead workers, end overdue cancels, begin the next jobs."""
+        for slot in self._supervisor.slots:
+            why = slot.check()
+            if why:
+                self._deaths[slot.number] = why
+        for running in list(self._running.values()):
+            if running.ending:
+                self._end(running, running.ending)
+            elif running.slot.number in self._deaths:
+                self._worker_died(running, self._deaths[running.slot.number])
+            elif running.cancelled is not None and time.monotonic() - running.cancelled > CANCEL_SECONDS:
+                self._kill(running.slot)
+                self._end_cancelled(running)
+        self._deaths.clear()
+        if not self.paused:
+            self._begin_jobs()
+        for running in self._running.values():
+            if not running.told and running.slot.send(running.begin):
+                running.told = True
 
-    def hear(self, item: Message) -> None:
-        """What the worker says."""
-        running = self._running
-        if running is None or getattr(item, "job", "") != running.info.job:
+    def hear(self, slot: Slot, item: Message) -> None:
+        """What a worker says."""
+        running = self._running.get(getattr(item, "job", ""))
+        if running is None or running.slot is not slot:
             return
         if isinstance(item, protocol.Progress):
             self._progress(running, item)
-        elif isinstance(item, protocol.Preview):
+        elif isinstance(item, (protocol.Preview, protocol.Log)):
             self._publish(item.job, item)
         elif isinstance(item, (Done, Broke)):
-            self._supervisor.praise()
-            self._end(item)
+            slot.praise()
+            self._end(running, item)
 
     def stop(self) -> None:
-        """The server ends: the running job waits in the journal for the next one."""
-        if self._running:
-            self._supervisor.kill()
-            self._journal.requeue(self._running.info.job, "the server ended")
-            shutil.rmtree(self._running.out_dir, ignore_errors=True)
-            self._running = None
+        """The server ends: the running jobs wait in the journal for the next one."""
+        for running in list(self._running.values()):
+            running.slot.kill()
+            self._journal.requeue(running.info.job, "the server ended")
+            shutil.rmtree(running.out_dir, ignore_errors=True)
+        self._running.clear()
 
     # inside
 
-    def _end(self, item: Done | Broke) -> None:
+    def _folder(self, job: str) -> Path:
+        return self._root / "jobs" / job
+
+    def _kill(self, slot: Slot) -> None:
+        pid = slot.pid
+        slot.kill()
+        self._clean_cache(pid)
+
+    def _end(self, running: _Running, item: Done | Broke) -> None:
         """A job's last word; kept for the next tick when the disk is full, so that it is not lost."""
-        running = self._running
-        self._unfinished = item
-        if running is not None and running.info.job == item.job:
-            if running.cancelled is not None:
-                self._end_cancelled(running)
-            elif isinstance(item, Done):
-                try:
-                    self._succeed(running, item)
-                except (sqlite3.Error, OSError) as error:
-                    self._unfinished = self._no_room(running, item, error)
-                    raise
-            else:
-                self._break(running, item)
-        self._unfinished = None
+        running.ending = item
+        if running.cancelled is not None:
+            self._end_cancelled(running)
+        elif isinstance(item, Done):
+            try:
+                self._succeed(running, item)
+            except (sqlite3.Error, OSError) as error:
+                running.ending = self._no_room(running, item, error)
+                raise
+        else:
+            self._break(running, item)
 
     def _no_room(self, running: _Running, item: Done, error: Exception) -> Broke:
         """The disk is too full to keep the results: give up what they take, so that there is room to say so."""
@@ -199,10 +245,18 @@ class Jobs:
     def _tell(self, job: str) -> None:
         self._publish(job, protocol.JobState(info=self.info(job)))
 
-    def _begin_next(self) -> None:
-        job = self._journal.next_queued()
-        if job is None or not self._supervisor.ensure():
-            return
+    def _begin_jobs(self) -> None:
+        """Give the next jobs to the free slots, first to those whose process is there already."""
+        taken = {running.slot.number for running in self._running.values()}
+        free = [slot for slot in self._supervisor.slots if slot.number not in taken]
+        for slot in sorted(free, key=lambda slot: slot.state != "ready"):
+            job = self._journal.next_queued()
+            if job is None:
+                return
+            if slot.ensure():
+                self._begin(job, slot)
+
+    def _begin(self, job: str, slot: Slot) -> None:
         kind, params, inputs = self._journal.task(job)
         lost = sorted({sha for sha in inputs.values() if not self._store.has(sha)})
         if lost:
@@ -210,21 +264,24 @@ class Jobs:
             self._journal.fail(job, "InputError", text, "")
             self._tell(job)
             return
-        attempt = self._journal.begin(job, self._supervisor.pid)
-        folder = self._root / "jobs" / job
-        out_dir = folder / f"out-{attempt}"
+        attempt = self._journal.begin(job, slot.pid, slot.device)
+        folder = self._folder(job)
+        out_dir, work_dir = folder / f"out-{attempt}", folder / "work"
         shutil.rmtree(out_dir, ignore_errors=True)
         out_dir.mkdir(parents=True)
+        work_dir.mkdir(exist_ok=True)
+        info = self._journal.info(job)
+        assert info is not None
         begin = Begin(
             job=job, job_kind=kind, params=params, digests=inputs,
             inputs={name: str(self._store.path(sha)) for name, sha in inputs.items()},
-            out_dir=str(out_dir), cache_dir=str(self._root / "cache"), log=str(folder / "log.txt"),
+            out_dir=str(out_dir), work_dir=str(work_dir), cache_dir=str(self._root / "cache"),
+            log=str(folder / "log.txt"), memory=info.memory, keep_models=self._keep_models,
         )  # fmt: skip
-        info = self._journal.info(job)
-        assert info is not None
-        forecast = Forecast(kind, self._journal.stage_seconds(kind))
-        _, eta = forecast.update("starting", 0.0)
-        self._running = _Running(dataclasses.replace(info, stage="starting", eta=eta), out_dir, begin, forecast)
+        forecast = Forecast(expect(kind, params, self._journal.history(kind)))
+        _, eta = forecast.update(STARTING, 0.0)
+        info = dataclasses.replace(info, stage=STARTING, eta=eta)
+        self._running[job] = _Running(info, slot, slot.pid, out_dir, begin, forecast)
         self._tell(job)
 
     def _progress(self, running: _Running, item: protocol.Progress) -> None:
@@ -241,43 +298,78 @@ class Jobs:
                 self._store.take(running.out_dir / ref.file, ref.sha256, read_only=True)
         # the blobs are recorded with the results: what a client is told to be there survives
         self._journal.note_blobs(*self._store.changes())
-        self._journal.succeed(item.job, item.results, item.stage_seconds)
+        work = workload(running.begin.job_kind, running.begin.params)
+        self._journal.succeed(item.job, item.results, item.stages, work)
         self._leave(running)
 
     def _break(self, running: _Running, item: Broke) -> None:
         for sha in item.damaged:
             self._store.drop(sha)
         shutil.rmtree(running.out_dir, ignore_errors=True)  # first: the journal may need the room
+        if item.smaller and running.begin.memory == AUTO:
+            self._try_smaller(running, item.error)
+            return
         log_tail = item.trace or tail(Path(running.begin.log))
         self._journal.fail(item.job, item.error_class, item.error, log_tail)
         self._leave(running)
 
+    def _try_smaller(self, running: _Running, why: str) -> None:
+        """Out of memory: once more, in a new process, whose memory is whole, under the smallest plan."""
+        log.warning("job %s ran out of memory: %s", running.info.job, why)
+        self._kill(running.slot)
+        self._journal.requeue(running.info.job, "ran out of memory; again under a smaller plan", memory=LOW)
+        self._leave(running)
+
     def _end_cancelled(self, running: _Running) -> None:
-        shutil.rmtree(running.out_dir, ignore_errors=True)
         self._journal.cancel(running.info.job)
         self._leave(running)
 
-    def _worker_died(self, why: str) -> None:
-        running = self._running
-        assert running is not None
+    def _worker_died(self, running: _Running, why: str) -> None:
         job = running.info.job
-        self._clean_cache()
+        self._clean_cache(running.pid)
         shutil.rmtree(running.out_dir, ignore_errors=True)
         if running.cancelled is not None:
             self._end_cancelled(running)
             return
+        error_class, _, text = why.partition(": ")
+        if error_class == "OutOfMemory" and running.begin.memory == AUTO:
+            self._try_smaller(running, text)
+            return
         # a worker that died before it had the job says nothing about the job, unless none ever starts
         deaths = self._journal.requeue(job, why, died=running.told)
-        if deaths <= RETRIES and self._supervisor.deaths > START_RETRIES:
-            log_tail = tail(self._supervisor.log_path)[-LOG_BYTES:]
+        if deaths <= RETRIES and running.slot.deaths > START_RETRIES:
+            log_tail = tail(running.slot.log_path)[-LOG_BYTES:]
             self._journal.fail(job, "WorkerDied", "The worker process ends as soon as it is started.", log_tail)
         elif deaths > RETRIES:
-            error_class, _, text = why.partition(": ")
-            log_tail = tail(Path(running.begin.log), self._supervisor.log_path)[-LOG_BYTES:]
+            log_tail = tail(Path(running.begin.log), running.slot.log_path)[-LOG_BYTES:]
             self._journal.fail(job, error_class, f"The job was begun {deaths} times and each time {text}.", log_tail)
         self._leave(running)
 
     def _leave(self, running: _Running) -> None:
-        self._running = None
+        job = running.info.job
+        del self._running[job]
         shutil.rmtree(running.out_dir, ignore_errors=True)
-        self._tell(running.info.job)
+        if self.info(job).done:
+            shutil.rmtree(self._folder(job) / "work", ignore_errors=True)
+            _shorten(Path(running.begin.log))
+        self._tell(job)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in protocol.JOB_KINDS:
+        raise ProtocolError("refused", f"no job kind {kind!r}; there are {', '.join(protocol.JOB_KINDS)}")
+
+
+def _shorten(path: Path) -> None:
+    """Keep the end of a finished job's log only."""
+    try:
+        if path.stat().st_size <= KEEP_LOG:
+            return
+        with open(path, "rb+") as file:
+            file.seek(-KEEP_LOG, 2)
+            end = file.read()
+            file.seek(0)
+            file.write(end)
+            file.truncate()
+    except OSError:
+        log.warning("the log %s could not be shortened", path)

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .orders import StageUse
 from .protocol import BlobRef, JobInfo
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+HISTORY = 400  # stages that forecasts learn from: the last 50 jobs or so
 _SCHEMA = """
 CREATE TABLE jobs (
     number INTEGER PRIMARY KEY,
@@ -33,7 +35,9 @@ CREATE TABLE jobs (
     note TEXT NOT NULL DEFAULT '',
     error_class TEXT NOT NULL DEFAULT '',
     error TEXT NOT NULL DEFAULT '',
-    log_tail TEXT NOT NULL DEFAULT ''
+    log_tail TEXT NOT NULL DEFAULT '',
+    memory TEXT NOT NULL DEFAULT 'auto',
+    device TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX jobs_by_turn ON jobs (status, priority DESC, number);
 CREATE TABLE results (
@@ -45,14 +49,26 @@ CREATE TABLE attempts (
     ended REAL NOT NULL DEFAULT 0, outcome TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (job, number)
 );
-CREATE TABLE stages (job TEXT NOT NULL, job_kind TEXT NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL);
+CREATE TABLE stages (
+    job TEXT NOT NULL, job_kind TEXT NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL,
+    work REAL NOT NULL DEFAULT 0, memory INTEGER NOT NULL DEFAULT 0, gpu_memory INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX stages_by_kind ON stages (job_kind);
 CREATE TABLE events (number INTEGER PRIMARY KEY, time REAL NOT NULL, job TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, used REAL NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_FROM_1 = """
+ALTER TABLE jobs ADD COLUMN memory TEXT NOT NULL DEFAULT 'auto';
+ALTER TABLE jobs ADD COLUMN device TEXT NOT NULL DEFAULT '';
+ALTER TABLE stages ADD COLUMN work REAL NOT NULL DEFAULT 0;
+ALTER TABLE stages ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stages ADD COLUMN gpu_memory INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX stages_by_kind ON stages (job_kind);
+"""
 _COLUMNS = (
     "job, job_kind, status, priority, created, started, finished, attempts, stage, fraction, note, error_class, error,"
-    " log_tail"
+    " memory, device, log_tail"
 )
 
 
@@ -66,6 +82,8 @@ class Journal:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        elif version == 1:
+            self._db.executescript(f"BEGIN; {_FROM_1} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
             self._db.close()
             raise ValueError(f"{path} was written by another version ({version}): use another --root")
@@ -127,14 +145,14 @@ class Journal:
         ).fetchone()
         return kind, json.loads(params), json.loads(inputs)
 
-    def begin(self, job: str, pid: int) -> int:
+    def begin(self, job: str, pid: int, device: str = "") -> int:
         """A worker begins the job; gives the number of the attempt."""
         now = time.time()
         with self._db:
             self._db.execute(
                 "UPDATE jobs SET status = 'running', started = ?, finished = 0, attempts = attempts + 1,"
-                " stage = '', fraction = 0, note = '' WHERE job = ?",
-                (now, job),
+                " stage = '', fraction = 0, note = '', device = ? WHERE job = ?",
+                (now, device, job),
             )
             number = self._db.execute("SELECT attempts FROM jobs WHERE job = ?", (job,)).fetchone()[0]
             self._db.execute(
@@ -143,10 +161,15 @@ class Journal:
             self._note(job, f"running, attempt {number}")
         return number
 
-    def requeue(self, job: str, outcome: str, *, died: bool = False) -> int:
-        """The job goes back to its place in the queue; gives how often a worker has died under it."""
+    def requeue(self, job: str, outcome: str, *, died: bool = False, memory: str = "") -> int:
+        """The job goes back to its place in the queue, if need be under another memory plan.
+
+        Gives how often a worker has died under it.
+        """
         with self._db:
             self._end_attempt(job, outcome)
+            if memory:
+                self._db.execute("UPDATE jobs SET memory = ? WHERE job = ?", (memory, job))
             self._db.execute(
                 "UPDATE jobs SET status = 'queued', finished = 0, deaths = deaths + ?, stage = '', fraction = 0,"
                 " note = ?, error_class = '', error = '', log_tail = '' WHERE job = ?",
@@ -163,7 +186,7 @@ class Journal:
         """Make a finished job again, under the same id, from the start."""
         with self._db:
             self._db.execute("DELETE FROM results WHERE job = ?", (job,))
-            self._db.execute("UPDATE jobs SET deaths = 0 WHERE job = ?", (job,))
+            self._db.execute("UPDATE jobs SET deaths = 0, memory = 'auto' WHERE job = ?", (job,))
         self.requeue(job, why)
 
     def stage(self, job: str, stage: str, fraction: float, note: str) -> None:
@@ -174,8 +197,8 @@ class Journal:
             )
             self._note(job, f"stage {stage}")
 
-    def succeed(self, job: str, results: dict[str, BlobRef], stage_seconds: dict[str, float]) -> None:
-        """The job has ended well; all of its results appear at once."""
+    def succeed(self, job: str, results: dict[str, BlobRef], stages: dict[str, StageUse], work: float = 0.0) -> None:
+        """The job has ended well; all of its results appear at once. ``work``: how much it was, for forecasts."""
         with self._db:
             self._db.executemany(
                 "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)",
@@ -183,8 +206,8 @@ class Journal:
             )
             kind = self._db.execute("SELECT job_kind FROM jobs WHERE job = ?", (job,)).fetchone()[0]
             self._db.executemany(
-                "INSERT INTO stages VALUES (?, ?, ?, ?)",
-                [(job, kind, stage, seconds) for stage, seconds in stage_seconds.items()],
+                "INSERT INTO stages VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(job, kind, name, s.seconds, work, s.memory, s.gpu_memory) for name, s in stages.items()],
             )
             self._finish(job, "succeeded", "", "", "")
 
@@ -207,18 +230,43 @@ class Journal:
 
     # history
 
-    def stage_seconds(self, job_kind: str, last: int = 20) -> dict[str, float]:
-        """Mean seconds of each stage over the last jobs of a kind, leaving out stages that were read from the cache."""
+    def history(self, job_kind: str, last: int = HISTORY) -> list[tuple[str, str, float, StageUse]]:
+        """(job, stage, work, use) of the stages that the last jobs of a kind went through, newest first.
+
+        Stages that were read from the cache are not among them.
+        """
         rows = self._db.execute(
-            "SELECT stage, avg(seconds) FROM stages WHERE job IN (SELECT job FROM jobs WHERE job_kind = ? AND"
-            " status = 'succeeded' ORDER BY finished DESC LIMIT ?) GROUP BY stage",
+            "SELECT job, stage, work, seconds, memory, gpu_memory FROM stages WHERE job_kind = ?"
+            " ORDER BY rowid DESC LIMIT ?",
             (job_kind, last),
         )
-        return dict(rows.fetchall())
+        return [
+            (job, stage, work, StageUse(seconds=seconds, memory=memory, gpu_memory=gpu))
+            for job, stage, work, seconds, memory, gpu in rows
+        ]
 
-    def kinds(self) -> list[str]:
-        """Kinds of job that have ever succeeded here."""
-        return [row[0] for row in self._db.execute("SELECT DISTINCT job_kind FROM stages")]
+    def stage_totals(self) -> dict[str, dict[str, dict[str, float]]]:
+        """For metrics: kind -> stage -> how often, mean seconds, largest memory in bytes."""
+        totals: dict[str, dict[str, dict[str, float]]] = {}
+        rows = self._db.execute(
+            "SELECT job_kind, stage, count(*), avg(seconds), max(memory), max(gpu_memory) FROM stages GROUP BY 1, 2"
+        )
+        for kind, stage, count, seconds, memory, gpu in rows:
+            totals.setdefault(kind, {})[stage] = {
+                "count": count, "mean_seconds": seconds, "memory": memory, "gpu_memory": gpu,
+            }  # fmt: skip
+        return totals
+
+    def forget(self, before: float) -> list[str]:
+        """Remove finished jobs that ended before this time (Unix seconds), and old history; gives their ids."""
+        query = "SELECT job FROM jobs WHERE status IN ('succeeded', 'failed', 'cancelled') AND finished < ?"
+        jobs = [row[0] for row in self._db.execute(query, (before,))]
+        with self._db:
+            for table in ("jobs", "results", "attempts", "events"):
+                self._db.executemany(f"DELETE FROM {table} WHERE job = ?", [(job,) for job in jobs])
+            self._db.execute("DELETE FROM events WHERE time < ?", (before,))
+            self._db.execute("DELETE FROM stages WHERE rowid <= (SELECT max(rowid) FROM stages) - ?", (50 * HISTORY,))
+        return jobs
 
     # blobs and settings
 

@@ -1,5 +1,6 @@
 """What the broker and a worker say to each other: the protocol's frames on a socket that clients cannot reach."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from .protocol import (
@@ -32,8 +33,11 @@ class Begin(Message):
     inputs: dict[Name, FilePath]
     digests: dict[Name, Sha256]  # of the inputs, by the same names
     out_dir: FilePath
+    work_dir: FilePath  # for checkpoints; kept between the attempts at a job
     cache_dir: FilePath
     log: FilePath
+    memory: Short  # the plan: auto or low
+    keep_models: Count  # bytes of models that may stay loaded after the job
 
 
 @message("worker_halt")
@@ -49,6 +53,19 @@ class Beat(Message):
 
     pid: Count
     quiet: Seconds
+    memory: Count = 0  # bytes resident
+    gpu_memory: Count = 0  # bytes taken of its GPU
+    gpu_total: Count = 0  # bytes that the GPU has
+    models: Count = 0  # bytes of models kept loaded
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageUse:
+    """What a stage took."""
+
+    seconds: Seconds = 0.0
+    memory: Count = 0  # bytes of the process at its peak
+    gpu_memory: Count = 0
 
 
 @message("worker_done")
@@ -57,7 +74,7 @@ class Done(Message):
 
     job: JobId
     results: Annotated[dict[Name, BlobRef], AtMost(MAX_RESULTS)]
-    stage_seconds: dict[Short, Seconds]
+    stages: dict[Short, StageUse]
 
 
 @message("worker_broke")
@@ -69,3 +86,4 @@ class Broke(Message):
     error: Annotated[str, Text(2000)]
     damaged: Annotated[list[Sha256], AtMost(20)]  # inputs that are not what their name says
     trace: Long  # for the log's tail; empty when the text says all
+    smaller: bool = False  # whether a smaller memory plan may help

@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import time
 import types
 import typing
@@ -35,7 +36,7 @@ CONTROL, WORK, EVENTS = "control", "work", "events"
 CHANNELS = (CONTROL, WORK, EVENTS)
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 FINISHED = ("succeeded", "failed", "cancelled")
-JOB_KINDS = ("generate", "render")
+JOB_KINDS = ("generate", "render", "export")
 
 MAX_FRAME = 2 << 20  # bytes of any frame; sockets refuse more before it is allocated
 CHUNK = 1 << 20  # bytes of blob in one chunk; the last one of a blob may be shorter
@@ -45,6 +46,8 @@ MAX_ITEMS = 50_000  # values in a frame
 MAX_PARAMS = 64 << 10  # bytes of a job's parameters, packed
 MAX_PREVIEW = 256 << 10  # bytes of a JPEG preview
 MAX_RESULTS = 40  # files that a job may leave
+MAX_LOG = 2000  # characters of a log event
+COPY_BELOW = 64 << 20  # bytes; a smaller input is copied into the inbox, so that its owner may go on editing the file
 PAGE = 100  # jobs in one list; with all their results they fit into a frame
 EVENT_CREDIT = 64  # events that a subscriber lets the server have under way
 HEARTBEAT_SECONDS = 3.0  # between pings
@@ -65,7 +68,7 @@ class ProtocolError(Exception):
 # --- frames -----------------------------------------------------------------------------------------------------------
 
 
-def scan(frame: bytes) -> None:
+def scan(frame: bytes | memoryview) -> None:
     """Walk over the msgpack headers of ``frame`` without building a value, and raise when it breaks a limit.
 
     msgpack allocates what a header announces before it has seen the items, so five bytes could ask for gigabytes.
@@ -336,7 +339,7 @@ def encode(item: Message) -> bytes:
     return frame
 
 
-def decode(frame: bytes, *, sender: str = "any") -> Message:
+def decode(frame: bytes | memoryview, *, sender: str = "any") -> Message:
     """The message in a frame. ProtocolError (with ``rid`` set when it could be read) when it is not one.
 
     ``sender`` "client" or "server" refuses kinds that the other side sends.
@@ -387,6 +390,8 @@ class JobInfo:
     fraction: Fraction = 0.0  # of the whole job
     eta: Seconds | None = None  # seconds to go; None when nothing can be said yet
     note: Short = ""
+    memory: Short = "auto"  # the plan: "low" after the job ran out of memory
+    device: Short = ""  # of the worker that runs it, or ran it last
     error_class: Annotated[str, Text(100)] = ""
     error: Annotated[str, Text(2000)] = ""  # what to show to the user
     log_tail: Long = ""  # last lines of the worker's log, for a failure; left out of lists
@@ -451,6 +456,14 @@ class Pause(Message):
 @message("metrics", CONTROL)
 class GetMetrics(Message):
     """Counters and times."""
+
+
+@message("forecast", CONTROL)
+class GetForecast(Message):
+    """How long would such a job take, and how much memory? Answered with ``forecast_reply``."""
+
+    job_kind: Name
+    params: Params = field(default_factory=dict)
 
 
 @message("prune", CONTROL)
@@ -531,6 +544,7 @@ class Subscribe(Message):
 
     jobs: Annotated[list[JobId], AtMost(PAGE)] = field(default_factory=list)
     credit: Annotated[int, Span(1, 1000)] = EVENT_CREDIT
+    log: bool = False  # whether to send what the jobs print, too
 
 
 @message("credit", EVENTS)
@@ -573,6 +587,21 @@ class Pong(Message):
     epoch: Short
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkerInfo:
+    """One slot: a process that runs one job at a time on one device."""
+
+    slot: Count
+    device: Short  # cpu, cuda:0, ...
+    state: Short  # as ``worker`` of ServerStatus
+    pid: Count = 0
+    job: Short = ""  # that runs there
+    memory: Count = 0  # bytes resident
+    gpu_memory: Count = 0  # bytes that it has taken of its GPU
+    gpu_total: Count = 0  # bytes that the GPU has
+    models: Count = 0  # bytes of models kept loaded for the next job
+
+
 @message("server_status")
 class ServerStatus(Message):
     """The answer to ``status``."""
@@ -581,11 +610,12 @@ class ServerStatus(Message):
     pid: Count
     uptime: Seconds
     paused: bool
-    worker: Short  # absent, starting, idle, busy or waiting (for its next start after it died)
+    worker: Short  # of the busiest slot: absent, starting, idle, busy or waiting (for its next start after it died)
     running: Annotated[list[JobId], AtMost(100)]
     counts: dict[Name, Count]  # jobs by status
     blob_bytes: Count
     quota_bytes: Count
+    workers: Annotated[list[WorkerInfo], AtMost(64)] = field(default_factory=list)
 
 
 @message("metrics_reply")
@@ -593,6 +623,27 @@ class MetricsReply(Message):
     """The answer to ``metrics``."""
 
     values: Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageForecast:
+    """What a stage is expected to need."""
+
+    stage: Short
+    seconds: Seconds
+    memory: Count = 0  # bytes at its peak, 0 when nothing is known
+    gpu_memory: Count = 0
+
+
+@message("forecast_reply")
+class ForecastReply(Message):
+    """The answer to ``forecast``."""
+
+    seconds: Seconds  # of all stages, without the wait in the queue
+    memory: Count  # bytes at the peak of the hungriest stage, 0 when nothing is known
+    gpu_memory: Count
+    stages: Annotated[list[StageForecast], AtMost(100)]
+    jobs: Count  # finished ones that this is learnt from; 0: a first guess
 
 
 @message("job_list")
@@ -699,6 +750,17 @@ class Preview(Message):
         return self.job, self.kind
 
 
+@message("log")
+class Log(Message):
+    """The last lines that a job has printed. Only for a subscription that asked for it."""
+
+    job: JobId
+    text: Annotated[str, Text(MAX_LOG)]
+
+    def redundancy_key(self) -> tuple[str, str]:
+        return self.job, self.kind
+
+
 # --- connection file and files ----------------------------------------------------------------------------------------
 
 
@@ -753,15 +815,41 @@ def hash_file(path: str | os.PathLike) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def link_or_copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
-    """Make ``target`` the same file as ``source``: a hard link where the disk allows it, else a copy; in one step."""
+def clone(source: str | os.PathLike, target: str | os.PathLike) -> bool:
+    """Make ``target`` a file of its own that shares the source's blocks until one is written to (a reflink).
+
+    Costs nothing and is safe, but only some file systems have it (Btrfs, XFS, bcachefs): False where it does not work.
+    """
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    ficlone = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
+    try:
+        with open(source, "rb") as origin, open(target, "wb") as copy:
+            fcntl.ioctl(copy.fileno(), ficlone, origin.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def link_or_copy(source: str | os.PathLike, target: str | os.PathLike, copy_below: int = 0) -> None:
+    """Make ``target`` the same content as ``source``, in one step, as cheaply as the disk allows.
+
+    A reflink; else a copy of a file smaller than ``copy_below`` bytes; else a hard link; else a copy.
+    """
     target = Path(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
-        try:
-            os.link(source, partial)
-        except OSError:
-            shutil.copyfile(source, partial)
+        if not clone(source, partial):
+            partial.unlink(missing_ok=True)
+            try:
+                if os.path.getsize(source) < copy_below:
+                    shutil.copyfile(source, partial)
+                else:
+                    os.link(source, partial)
+            except OSError:
+                shutil.copyfile(source, partial)
         os.replace(partial, target)
     finally:
         # renaming one link of a file onto another link of it does nothing and leaves both
@@ -805,7 +893,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Told:
-    """An event: Subscribed, JobState, Progress or Preview."""
+    """An event: Subscribed, JobState, Progress, Preview or Log."""
 
     event: Message
 
@@ -913,11 +1001,11 @@ class Session:
             happenings.append(Link(True, "connected"))
         if isinstance(reply, (Pong, Welcome, Subscribed)):
             self._meet(reply.epoch)
-        if isinstance(reply, (JobState, Progress, Preview)):
+        if isinstance(reply, (JobState, Progress, Preview, Log)):
             happenings += self._event(reply)
         elif isinstance(reply, Error) and reply.code == "no_subscription":
             if self._subscription and reply.rid == self._subscription.rid:
-                self.subscribe(self._subscription.jobs)
+                self.subscribe(self._subscription.jobs, self._subscription.log)
         elif pending := self._pending.get(reply.rid):
             happenings += pending.handle(reply)
         return happenings
@@ -1013,8 +1101,8 @@ class Session:
 
         return self._ask(Locate(sha256=sha256, proof=self._proof), handle)
 
-    def subscribe(self, jobs: list[str] | None = None) -> int:
-        """Ask for events of these jobs (none named: of all). Told(Subscribed) comes first."""
+    def subscribe(self, jobs: list[str] | None = None, log: bool = False) -> int:
+        """Ask for events of these jobs (none named: of all), ``log``: also what they print. Told(Subscribed) first."""
 
         def handle(reply: Message) -> list[Happening]:
             if not isinstance(reply, Subscribed):
@@ -1025,7 +1113,7 @@ class Session:
         if self._subscription:
             self._pending.pop(self._subscription.rid, None)
         rid = self._take_rid()
-        self._subscription = Subscribe(rid=rid, jobs=list(jobs or []))
+        self._subscription = Subscribe(rid=rid, jobs=list(jobs or []), log=log)
         self._unread = 0
         return self._ask(self._subscription, handle, rid)
 
@@ -1054,7 +1142,7 @@ class Session:
             for pending in self._pending.values():
                 pending.sent = -math.inf
             if self._subscription and self._subscription.rid not in self._pending:
-                self.subscribe(self._subscription.jobs)
+                self.subscribe(self._subscription.jobs, self._subscription.log)
         self.epoch = epoch
 
     def _event(self, event: Message) -> list[Happening]:
@@ -1070,7 +1158,7 @@ class Session:
         source = upload.source
         if self.local:
             try:
-                link_or_copy(source.path, Path(self.connection.inbox) / source.sha256)
+                link_or_copy(source.path, Path(self.connection.inbox) / source.sha256, COPY_BELOW)
             except OSError:  # the inbox's disk is full or not ours to write: send the bytes
                 pass
             else:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import logging
 import os
+import re
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +14,11 @@ from zmq.utils import z85
 
 from .protocol import PROOF_FILE, Connection
 
+log = logging.getLogger(__name__)
 CLIENTS, WORKERS = "clients", "workers"  # ZAP domains: who may knock where
+DEFAULT_CLIENT = "default"
+CLIENT_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+PUBLIC_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"  # fixed by ZeroMQ RFC 27
 
 
@@ -65,11 +71,51 @@ def load_or_make_keys(path: Path) -> KeyPair:
     return KeyPair(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def known_clients(folder: Path) -> dict[str, str]:
-    """Public key -> name of every client that may come in, from a file each; ``default`` is made at first start."""
-    private_folder(folder)
-    load_or_make_keys(folder / "default.json")
-    return {json.loads(path.read_text(encoding="utf-8"))["public"]: path.stem for path in sorted(folder.glob("*.json"))}
+class ClientKeys:
+    """The keys of the clients that may come in: a file each in a folder, which may change while the server runs.
+
+    ``default`` is this machine's own and is made at first start; of the others only the public half is here.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = private_folder(folder)
+        self.default = load_or_make_keys(folder / f"{DEFAULT_CLIENT}.json")
+        self.names: dict[str, str] = {}  # public key -> name
+        self._seen: object = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the folder again if it has changed."""
+        files = sorted(self.folder.glob("*.json"))
+        try:
+            stamp = [(path.name, path.stat().st_mtime_ns) for path in files]
+            if stamp != self._seen:
+                self._seen = stamp
+                self.names = {json.loads(path.read_text(encoding="utf-8"))["public"]: path.stem for path in files}
+        except (OSError, ValueError, TypeError, KeyError) as error:  # a file is just being removed, or is none of ours
+            log.warning("a client's key cannot be read: %s", error)
+
+    def add(self, name: str, public: str) -> None:
+        """Let a key in. ValueError for a name that is taken or no name, or a key that is none."""
+        if not CLIENT_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a client: take 1 to 40 letters, digits, _ or -.")
+        path = self.folder / f"{name}.json"
+        if path.exists():
+            raise ValueError(f"There is a client {name!r} already. Remove it first, or choose another name.")
+        if not PUBLIC_KEY.fullmatch(public):
+            raise ValueError("That is no public key: it has 40 characters of the Z85 alphabet.")
+        write_private(path, json.dumps({"public": public}).encode())
+        self.refresh()
+
+    def remove(self, name: str) -> None:
+        """Let a key in no more; what it has open is cut off. ValueError when there is no such client."""
+        path = self.folder / f"{name}.json"
+        if name == DEFAULT_CLIENT:
+            raise ValueError("The default key belongs to this machine's connection file. Stop the server to renew it.")
+        if not CLIENT_NAME.fullmatch(name) or not path.exists():
+            raise ValueError(f"There is no client {name!r}. There are {', '.join(sorted(self.names.values()))}.")
+        path.unlink()
+        self.refresh()
 
 
 def make_inbox(folder: Path) -> bytes:
@@ -106,9 +152,9 @@ def secure_client(socket: zmq.Socket, keys: KeyPair, server_public: str) -> None
 class Doorkeeper:
     """The ZAP handler (RFC 27): for each new connection says whether its key is known at that door."""
 
-    def __init__(self, context: zmq.Context, allowed: dict[str, dict[str, str]]) -> None:
-        """``allowed``: ZAP domain -> public key -> name."""
-        self._allowed = allowed
+    def __init__(self, context: zmq.Context, clients: ClientKeys, worker: str) -> None:
+        """``worker``: public key of this server's workers."""
+        self._clients, self._worker = clients, worker
         self.refused = 0
         self.socket = context.socket(zmq.REP)
         self.socket.linger = 0
@@ -121,7 +167,11 @@ class Doorkeeper:
         name = None
         if version == b"1.0" and len(request) == 7 and request[5] == b"CURVE":
             public = z85.encode(request[6]).decode()
-            name = self._allowed.get(domain.decode(errors="replace"), {}).get(public)
+            if domain == WORKERS.encode():
+                name = "worker" if public == self._worker else None
+            elif domain == CLIENTS.encode():
+                self._clients.refresh()
+                name = self._clients.names.get(public)
         if name is None:
             self.refused += 1
             self.socket.send_multipart([b"1.0", number, b"400", b"unknown key", b"", b""])

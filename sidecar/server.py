@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from . import devices
 from .broker import Broker, Options
 from .protocol import ProtocolError
 from .rootlock import RootLock, RootLocked
@@ -34,20 +35,61 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--parent-pid", type=int, default=0, help="end when this process ends")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--devices",
+        default="auto",
+        help="a worker each: auto (every GPU, else one on the CPU), cpu,cpu or cuda:0,cuda:1",
+    )
+    parser.add_argument(
+        "--keep-models-gb",
+        type=float,
+        default=8.0,
+        help="models that a worker keeps loaded between jobs (default 8)",
+    )
     parser.add_argument("--quota-gb", type=float, default=50.0, help="how much the blobs may take (default 50)")
     parser.add_argument("--hang-seconds", type=float, default=900.0, help="silence after which a job counts as hanging")
     parser.add_argument("--runner", default="holotime.jobs:run_job", help="module:function that runs a job")
     return parser
 
 
+class Ending:
+    """Signals that end a server in order, also while it is still starting."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._broker: Broker | None = None
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._ask)
+
+    def of(self, broker: Broker) -> None:
+        """From now on this is what they end."""
+        self._broker = broker
+        if self._asked:
+            broker.stop()
+
+    def _ask(self, number: int, frame: object) -> None:
+        self._asked = True
+        if self._broker:
+            self._broker.stop()
+
+
 def main(argv: list[str] | None = None) -> int:
     """Serve until stopped. Prints one JSON line, {"connection_file": path, "pid": n}, when clients can come."""
     arguments = parser().parse_args(argv)
     root = private_folder((arguments.root or default_root()).expanduser().resolve())
+    ending = Ending()
+    try:
+        slots = tuple(devices.find(arguments.devices))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     options = Options(
         root=root,
         runner=arguments.runner,
         host=arguments.host,
+        devices=slots,
+        keep_models=int(arguments.keep_models_gb * 2**30),
         parent_pid=arguments.parent_pid,
         quota_bytes=int(arguments.quota_gb * 2**30),
         patience=Patience(quiet_seconds=arguments.hang_seconds),
@@ -65,9 +107,7 @@ def main(argv: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 2
         try:
-            for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-                if hasattr(signal, name):
-                    signal.signal(getattr(signal, name), lambda *_: broker.stop())
+            ending.of(broker)
             if arguments.host not in LOOPBACK:
                 shown = fingerprint(broker.keys.public)
                 print(f"Warning: listening on {arguments.host}. Server key fingerprint: {shown}", file=sys.stderr)

@@ -83,7 +83,9 @@ class BlobStore:
     def take(self, source: Path, sha256: str, *, read_only: bool) -> None:
         """Move a file, whose digest is known to be right, into the store."""
         path = self.path(sha256)
-        path.parent.mkdir(exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(exist_ok=True)
+            _sync_folder(self._root)
         if read_only:
             os.chmod(source, 0o444)
         try:
@@ -116,7 +118,8 @@ class BlobStore:
         if not right:
             _unlink(path)
             raise ProtocolError("digest", f"the inbox's file {sha256} has another content, or is no plain file")
-        self.take(path, sha256, read_only=False)
+        # a file that is only ours is made read-only; of a shared one that would change the artist's own
+        self.take(path, sha256, read_only=status.st_nlink == 1)
 
     def read(self, sha256: str, offset: int) -> tuple[bytes, int]:
         """(up to CHUNK bytes from ``offset``, size of the whole)."""
@@ -218,15 +221,18 @@ class Upload:
             self.path.unlink()
 
 
-def prune_cache(folder: Path, keep_bytes: int) -> int:
-    """Remove stage results, least recently used first, down to ``keep_bytes``; gives the bytes freed."""
+def prune_cache(folder: Path, keep_bytes: int, unused_since: float) -> int:
+    """Remove stage results that were not used since then (Unix seconds), least recently used first.
+
+    Down to ``keep_bytes``; gives the bytes freed.
+    """
     entries = []
     for entry in folder.iterdir():
         files = [entry, *entry.rglob("*")]
         entries.append((entry.stat().st_mtime, sum(f.lstat().st_size for f in files if f.is_file()), entry))
     total, freed = sum(size for _, size, _ in entries), 0
-    for _, size, entry in sorted(entries):
-        if total - freed <= keep_bytes:
+    for used, size, entry in sorted(entries):
+        if total - freed <= keep_bytes or used >= unused_since:
             break
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)

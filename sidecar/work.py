@@ -27,12 +27,15 @@ class WorkChannel(threading.Thread):
 
     def __init__(
         self, context: zmq.Context, socket: zmq.Socket, store: BlobStore, *, root: Path, inbox: Path, proof: bytes,
-        limits: Limits, room: Callable[[int], bool],
+        limits: Limits, room: Callable[[int], bool], known: Callable[[str], bool],
     ) -> None:  # fmt: skip
-        """``socket``: bound ROUTER, for this thread only from now on. ``room(bytes)``: whether the quota allows it."""
+        """``socket``: bound ROUTER, for this thread only from now on. ``room(bytes)``: whether the quota allows it.
+
+        ``known(client)``: whether it may still be here.
+        """
         super().__init__(name="work channel", daemon=True)
         self._socket, self._store, self._inbox, self._proof = socket, store, inbox, proof
-        self._partial, self._limits, self._room = root / "partial", limits, room
+        self._partial, self._limits, self._room, self._known = root / "partial", limits, room, known
         self._rate = RateLimit(limits)
         self._uploads: dict[tuple[str, str], Upload] = {}  # (client, sha256)
         self._owners: dict[tuple[str, str], bytes] = {}  # which connection sends it
@@ -70,8 +73,10 @@ class WorkChannel(threading.Thread):
         frames = self._socket.recv_multipart(copy=False)
         if len(frames) != 2:
             return
-        connection, frame = frames[0].bytes, frames[1].bytes
+        connection, frame = frames[0].bytes, frames[1].buffer  # a chunk is large: no copy
         client = str(frames[1].get("User-Id"))
+        if not self._known(client):
+            return
         try:
             request = protocol.decode(frame, sender="client")
         except ProtocolError as error:
@@ -81,7 +86,7 @@ class WorkChannel(threading.Thread):
             if not isinstance(request, protocol.Chunk):
                 self._rate.charge(client)
             if isinstance(request, protocol.Submit):
-                self._bridge.send_multipart([connection, client.encode(), frame])
+                self._bridge.send_multipart([connection, client.encode(), bytes(frame)])
                 return
             reply = self._serve(connection, client, request)
         except ProtocolError as error:

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import zmq
 
-from . import protocol
-from .forecast import REUSED
-from .orders import Beat, Begin, Broke, Done, Halt
+from . import memory, protocol
+from .forecast import REUSED, STARTING
+from .orders import Beat, Begin, Broke, Done, Halt, StageUse
 from .protocol import BlobRef, Message
 from .security import KeyPair, secure_client
 
@@ -32,6 +32,8 @@ BEAT_SECONDS = 0.5
 POST_MS = 50  # between posts of progress, of which the newest is enough
 BELL = "inproc://bell"
 PREVIEW_SECONDS = 1.0  # between previews
+MAX_LOG_FILE = 8 << 20  # bytes of a running job's log; when there are more, it begins anew with the last of them
+KEEP_LOG_FILE = 1 << 20
 
 
 class _Desk:
@@ -53,7 +55,7 @@ class Reporter:
         self._stage, self._since = "", time.monotonic()
         self._previewed = 0.0
         self._reused: set[str] = set()
-        self.stage_seconds: dict[str, float] = {}
+        self.stages: dict[str, StageUse] = {}
 
     def __call__(self, stage: str, fraction: float, note: str = "", preview: bytes | None = None) -> None:
         """``fraction`` in [0, 1] of the stage; ``preview`` a JPEG of at most 256 KiB."""
@@ -68,6 +70,7 @@ class Reporter:
         if stage != self._stage:
             self.close_stage(now)
             self._stage = stage
+            memory.reset_peak()
         if note == REUSED:
             self._reused.add(stage)
         done = min(max(float(fraction), 0.0), 1.0)
@@ -82,9 +85,14 @@ class Reporter:
                 self._post(protocol.Preview(job=self._job, stage=stage, jpeg=preview))
 
     def close_stage(self, now: float) -> None:
-        """Add the time of the stage that ends now to its total; one that was read from the cache tells nothing."""
+        """Add what the stage that ends now took; one that was read from the cache tells nothing."""
         if self._stage and self._stage not in self._reused:
-            self.stage_seconds[self._stage] = self.stage_seconds.get(self._stage, 0.0) + now - self._since
+            before = self.stages.get(self._stage, StageUse())
+            self.stages[self._stage] = StageUse(
+                seconds=before.seconds + now - self._since,
+                memory=max(before.memory, memory.peak()),
+                gpu_memory=max(before.gpu_memory, memory.gpu_peak()),
+            )
         self._since = now
 
 
@@ -122,6 +130,8 @@ class Worker:
 
     def _run(self, task: Begin) -> Message:
         from holotime.errors import Cancelled, HoloTimeError
+        from holotime.job_context import AUTO, JobContext
+        from holotime.shelf import MODELS
 
         _redirect_output(Path(task.log))
         damaged = [sha for name, sha in task.digests.items() if not _is_whole(Path(task.inputs[name]), sha)]
@@ -133,24 +143,29 @@ class Worker:
         try:
             out_dir = Path(task.out_dir)
             inputs = {name: Path(path) for name, path in task.inputs.items()}
-            report("starting", 0.0)
-            made = self._load()(task.job_kind, task.params, inputs, out_dir, Path(task.cache_dir), report)
+            report(STARTING, 0.0)
+            run = self._load()
+            MODELS.resize(task.keep_models if task.memory == AUTO else 0)
+            context = JobContext(Path(task.work_dir), task.memory)
+            made = run(task.job_kind, task.params, inputs, out_dir, Path(task.cache_dir), report, context)
             report.close_stage(time.monotonic())
             if len(made) > protocol.MAX_RESULTS:
                 raise ValueError(f"a job may leave {protocol.MAX_RESULTS} files, this one left {len(made)}")
             results = {name: _seal(out_dir, name, Path(path)) for name, path in made.items()}
-            return Done(job=task.job, results=results, stage_seconds=report.stage_seconds)
+            return Done(job=task.job, results=results, stages=report.stages)
         except Cancelled:
             return Broke(job=task.job, error_class="Cancelled", error="", damaged=[], trace="")
         except HoloTimeError as error:
             _log_trace()
             return _broke(task, error, "")
-        except MemoryError as error:
-            return Broke(
-                job=task.job, error_class="OutOfMemory", damaged=[], trace=traceback.format_exc()[-4000:],
-                error=f"The job needed more memory than there is ({error}). Try a smaller size or fewer frames.",
-            )  # fmt: skip
         except Exception as error:
+            if _is_out_of_memory(error):
+                _log_trace()
+                return Broke(
+                    job=task.job, error_class="OutOfMemory", damaged=[], trace=traceback.format_exc()[-4000:],
+                    error=f"The job needed more memory than there is ({str(error)[:500]}). Try a smaller size or fewer "
+                    "frames.", smaller=True,
+                )  # fmt: skip
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 text = f"The server's disk is full ({error}). Make room, for example with prune, and submit a new job."
                 return Broke(job=task.job, error_class="DiskFull", error=text[:2000], damaged=[], trace="")
@@ -162,6 +177,16 @@ class Worker:
             module, _, name = self._runner_name.partition(":")
             self._runner = getattr(importlib.import_module(module), name)
         return self._runner
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether a smaller plan may help. torch's errors are known by name and text, for torch need not be loaded."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text))
+    )
 
 
 def _log_trace() -> None:
@@ -220,15 +245,18 @@ def _converse(worker: Worker, endpoint: str, keys: KeyPair, server_public: str) 
     poller = zmq.Poller()
     poller.register(bell, zmq.POLLIN)
     poller.register(socket, zmq.POLLIN)
-    desk, beaten = worker.desk, 0.0
+    desk, beaten, job_log = worker.desk, 0.0, _JobLog()
     while True:
         now = time.monotonic()
         with desk.lock:
             outbox, desk.outbox = desk.outbox, {}
-            quiet = now - desk.reported if desk.task else 0.0
+            task, quiet = desk.task, now - desk.reported if desk.task else 0.0
         if now - beaten >= BEAT_SECONDS:
             beaten = now
-            socket.send(protocol.encode(Beat(pid=os.getpid(), quiet=quiet)))
+            socket.send(protocol.encode(_beat(quiet)))
+            printed = job_log.news(task)
+            if printed:
+                socket.send(protocol.encode(printed))
         for item in outbox.values():
             socket.send(protocol.encode(item))
         ready = dict(poller.poll(POST_MS))
@@ -245,10 +273,50 @@ def _converse(worker: Worker, endpoint: str, keys: KeyPair, server_public: str) 
             desk.lock.notify_all()
 
 
+def _beat(quiet: float) -> Beat:
+    from holotime.shelf import MODELS
+
+    used, total = memory.gpu_now()
+    return Beat(
+        pid=os.getpid(), quiet=quiet, memory=memory.resident(), gpu_memory=used, gpu_total=total, models=MODELS.used
+    )
+
+
+class _JobLog:
+    """The log of the job that runs: what is new at its end, and a limit to its size."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[str, int] = ("", 0)  # job, size of its log
+
+    def news(self, task: Begin | None) -> protocol.Log | None:
+        """The last lines, when there are new ones."""
+        if task is None:
+            return None
+        try:
+            size = os.path.getsize(task.log)
+            if (task.job, size) == self._seen:
+                return None
+            with open(task.log, "rb+") as file:
+                file.seek(max(0, size - (KEEP_LOG_FILE if size > MAX_LOG_FILE else protocol.MAX_LOG)))
+                end = file.read()
+                if size > MAX_LOG_FILE:  # standard output appends, so writing goes on at the new end
+                    file.seek(0)
+                    file.write(end)
+                    file.truncate()
+                    size = len(end)
+        except OSError:
+            return None
+        self._seen = (task.job, size)
+        text = end[-protocol.MAX_LOG :].decode(errors="replace").strip()
+        return protocol.Log(job=task.job, text=text) if text else None
+
+
 def _die_with_broker() -> None:
     """The third thread: standard input is a pipe that only the broker holds; its end is the broker's end."""
     while os.read(0, 1024):
         pass
+    if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # with what the job has started
     os._exit(3)
 
 

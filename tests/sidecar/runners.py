@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import inspect
 import os
 import signal
 import time
@@ -11,14 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from holotime.errors import InputError
+from holotime.job_context import JobContext
 
 Files = dict[str, Path]
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
 
 
-def run_job(kind: str, params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress: Callable) -> Files:
+def run_job(
+    kind: str, params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress: Callable, context: JobContext
+) -> Files:
     """The contract of holotime.jobs.run_job."""
-    return globals()[params.get("do", "digest")](params, inputs, out_dir, cache_dir, progress)
+    do = globals()[params.get("do", "digest")]
+    given = (params, inputs, out_dir, cache_dir, progress)
+    return do(*given, context) if "context" in inspect.signature(do).parameters else do(*given)
 
 
 def digest(params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress: Callable) -> Files:

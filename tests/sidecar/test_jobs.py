@@ -64,7 +64,7 @@ def test_a_job_that_nobody_knows_is_not_done(server) -> None:
 
 
 def test_an_unknown_kind_of_job_is_refused(server) -> None:
-    with server.client() as client, pytest.raises(Refused, match="there are generate, render"):
+    with server.client() as client, pytest.raises(Refused, match="there are generate, render, export"):
         client.submit("mine_bitcoin")
 
 
@@ -161,6 +161,6 @@ def test_metrics_and_lists_tell_what_happened(server) -> None:
         assert [info.job for info in client.jobs()][:3] == jobs[::-1]
         metrics = client.metrics()
         assert metrics["jobs"]["succeeded"] >= 3
-        assert metrics["stage_seconds"]["generate"]["reading"] >= 0
+        assert metrics["stages"]["generate"]["reading"]["mean_seconds"] >= 0
         assert metrics["requests"]["submit"] >= 3
         assert metrics["worker_starts"] >= 1

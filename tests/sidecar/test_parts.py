@@ -6,9 +6,10 @@ import pytest
 
 from sidecar import protocol
 from sidecar.events import SILENCE_SECONDS, Subscriptions
-from sidecar.forecast import REUSED, Forecast
+from sidecar.forecast import REUSED, Forecast, expect
 from sidecar.journal import Journal, read_needed_blobs
 from sidecar.limits import Limits
+from sidecar.orders import StageUse
 from sidecar.protocol import BlobRef, Credit, JobInfo, JobState, ProtocolError, Subscribe
 
 JOBS = [f"job-number-{n}" for n in range(3)]
@@ -106,7 +107,8 @@ def test_one_client_cannot_take_all_subscriptions() -> None:
 def run_forecast(history: dict[str, float], real: dict[str, float], reused: tuple[str, ...] = ()) -> list[tuple]:
     """(true fraction of the time, fraction, error of the time to go in seconds) through a job."""
     now = [0.0]
-    forecast = Forecast("generate", history, clock=lambda: now[0])
+    expected = {stage: StageUse(seconds=seconds) for stage, seconds in history.items()}
+    forecast = Forecast(expected or expect("generate", {}, []), clock=lambda: now[0])
     seen = []
     total = sum(seconds for stage, seconds in real.items())
     for stage, seconds in real.items():
@@ -148,7 +150,7 @@ def test_the_journal_recovers_what_was_running(tmp_path: Path) -> None:
     for n, job in enumerate(JOBS):
         journal.add(job, "one", "generate", {"n": n}, {"panorama": f"{n}" * 64}, 0)
     journal.begin(JOBS[0], 1)
-    journal.succeed(JOBS[0], {"a": BlobRef(sha256="f" * 64, size=1, file="a")}, {"animate": 2.0})
+    journal.succeed(JOBS[0], {"a": BlobRef(sha256="f" * 64, size=1, file="a")}, {"animate": StageUse(seconds=2.0)})
     journal.begin(JOBS[1], 1)
     journal.close()  # stands for a kill: nothing else is written at the end
     journal = Journal(path)
@@ -159,6 +161,6 @@ def test_the_journal_recovers_what_was_running(tmp_path: Path) -> None:
     assert journal.needed_blobs() == read_needed_blobs(path) == {"1" * 64, "2" * 64}
     assert journal.same(JOBS[1], "generate", {"n": 1}, {"panorama": "1" * 64})
     assert not journal.same(JOBS[1], "generate", {"n": 2}, {"panorama": "1" * 64})
-    assert journal.stage_seconds("generate") == {"animate": 2.0}
+    assert journal.history("generate") == [(JOBS[0], "animate", 0.0, StageUse(seconds=2.0))]
     assert journal.counts() == {"queued": 2, "succeeded": 1}
     journal.close()

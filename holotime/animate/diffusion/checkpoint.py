@@ -24,6 +24,7 @@ from holotime.animate.diffusion.schedule import TIMESTEPS, NoiseSchedule
 from holotime.animate.diffusion.unet import UNet
 from holotime.errors import InputError
 from holotime.progress import Progress, no_progress
+from holotime.shelf import MODELS, module_bytes
 from holotime.weights.safe import read_tensors
 from holotime.weights.store import cache_dir, file_stamp
 
@@ -168,7 +169,16 @@ class Checkpoint:
         return cls(folder, config)
 
     def load(self, module: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        """A module of the checkpoint, in eval mode, on ``device``."""
+        """A module of the checkpoint, in eval mode, on ``device``; perhaps one that an earlier job has left loaded.
+
+        The U-Net is always read anew, for sampling changes it.
+        """
+        if module == "unet":
+            return self._read(module, device, dtype)
+        key = (str(self.folder), module, str(device), str(dtype))
+        return MODELS.get(key, lambda: self._read(module, device, dtype), module_bytes)
+
+    def _read(self, module: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
         with torch.device("meta"):
             network = builder(module, self.config)()
         state = load_file(self.folder / f"{module}.safetensors", device="cpu")
