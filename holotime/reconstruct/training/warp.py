@@ -1,0 +1,88 @@
+"""Displaced training views: what an eye beside the clip's sees of a frame, as far as the frame shows it.
+
+The frame's distance map is a star-shaped surface around the clip's eye. A ray from the displaced eye meets it where
+|e + s d| = D(direction of e + s d). A z-buffer of the frame's points gives the first guess of s, a few rounds of that
+equation refine it, and what then still disagrees with the map lies behind something: unseen, masked.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from holotime.reconstruct.training.rasterizers import Lens, sample
+
+ROUNDS = 4  # of refinement; each divides the error by about distance over displacement
+AGREE = 0.01  # relative distance up to which a ray counts as having met the surface
+STEP = 0.3  # metres of displacement with which a jump of inverse distance is turned into pixels
+EDGE = 1.0  # pixels of parallax between neighbours that make an edge
+
+
+def wrap_pad(image: Tensor, pad: int) -> Tensor:
+    """Pad panoramas [C, H, W] by ``pad`` pixels: wrapped columns, rows continued across the poles."""
+    turned = image.roll(image.shape[-1] // 2, dims=-1)
+    tall = torch.cat([turned[:, :pad].flip(1), image, turned[:, -pad:].flip(1)], dim=1)
+    return torch.cat([tall[..., -pad:], tall, tall[..., :pad]], dim=-1)
+
+
+def edges(inverse: Tensor) -> Tensor:
+    """[T, H, W] bool: pixels next to a jump of inverse distance [T, H, W] (1/m), where colours are mixed."""
+    width = inverse.shape[-1]
+    per_radian = STEP * width / (2 * math.pi)
+    wide = wrap_pad(inverse, 1)[:, None]
+    high, low = F.max_pool2d(wide, 3, 1)[:, 0], -F.max_pool2d(-wide, 3, 1)[:, 0]
+    jump = ((high - low) * per_radian > EDGE) & (high > 1.05 * low)
+    return F.max_pool2d(wrap_pad(jump.float(), 1)[:, None], 3, 1)[:, 0] > 0
+
+
+def first_guess(inverse: Tensor, directions: Tensor, eye: Tensor) -> Tensor:
+    """[H, W] inverse distance from the displaced ``eye`` [3] to the nearest point in each pixel; 0 where none lands.
+
+    ``inverse`` [H, W] and ``directions`` [H, W, 3] of the frame. Every point is put into the four pixels around it.
+    """
+    height, width = inverse.shape
+    away = directions / inverse[..., None] - eye
+    far = away.norm(dim=-1)
+    x = (torch.atan2(away[..., 0], away[..., 1]) / (2 * math.pi) + 0.5) * width - 0.5
+    y = (0.5 - torch.asin((away[..., 2] / far).clamp(-1, 1)) / math.pi) * height - 0.5
+    near = torch.zeros(height * width, device=inverse.device)
+    j, i = x.floor().long(), y.floor().long()
+    for dy in (0, 1):
+        for dx in (0, 1):
+            index = (i + dy).clamp(0, height - 1) * width + (j + dx) % width
+            near.scatter_reduce_(0, index.reshape(-1), (1 / far).reshape(-1), "amax")
+    return near.reshape(height, width)
+
+
+def displaced(
+    image: Tensor, inverse: Tensor, edge: Tensor, directions: Tensor, eye: Tensor, lens: Lens
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A frame as the displaced ``eye`` [3] sees it: target [V, 3, h, w], seen [V, h, w] bool, inverse distance.
+
+    ``image`` [3, H, W], ``inverse`` [H, W] 1/m (the sky on its shell), ``edge`` [H, W] bool from :func:`edges`,
+    ``directions`` [H, W, 3] of the frame's pixels.
+    """
+    guess = first_guess(inverse, directions, eye)
+    rays = lens.directions
+    s = 1 / sample(guess[None], rays, "nearest")[:, 0].clamp_min(1e-4)
+    across = (rays @ eye)[..., None]
+    square = (eye @ eye).expand_as(across)
+    surface = inverse[None]
+    for _ in range(ROUNDS):
+        point = eye + s[..., None] * rays
+        found = 1 / sample(surface, F.normalize(point, dim=-1), "bilinear")[:, 0].clamp_min(1e-6)
+        # |e + s d| = found for a unit d.
+        s = (torch.sqrt((across[..., 0] ** 2 - square[..., 0] + found**2).clamp_min(0)) - across[..., 0]).clamp_min(
+            1e-3
+        )
+    point = eye + s[..., None] * rays
+    length = point.norm(dim=-1)
+    toward = point / length[..., None]
+    wanted = sample(surface, toward, "bilinear")[:, 0]
+    mixed = sample(edge[None].float(), toward, "nearest")[:, 0] > 0
+    first = sample(guess[None], rays, "nearest")[:, 0]
+    # Nothing of the frame may lie clearly nearer on the ray than what was found.
+    open_way = first * s < 1.05
+    seen = ((wanted * length - 1).abs() < AGREE) & ~mixed & open_way
+    return sample(image, toward).clamp(0, 1), seen, 1 / s
