@@ -312,6 +312,9 @@ class Broker:
             infos = [self._jobs.info(info.job) if info.status == "running" else info for info in page]
         infos = [dataclasses.replace(info, log_tail="") for info in infos]
         self._subscriptions.subscribe(connection, client, request)
+        if request.log:
+            for printed in self._jobs.printed():
+                self._subscriptions.publish(printed.job, printed)
         return protocol.Subscribed(rid=request.rid, epoch=self.epoch, jobs=infos)
 
     def _hello(self, client: str, request: Message) -> Message:

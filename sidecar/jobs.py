@@ -141,6 +141,11 @@ class Jobs:
             jobs=len({job for job, *_ in history}),
         )  # fmt: skip
 
+    def printed(self) -> list[protocol.Log]:
+        """The last lines of what the running jobs have printed."""
+        told = {job: tail(Path(running.begin.log))[-protocol.MAX_LOG :] for job, running in self._running.items()}
+        return [protocol.Log(job=job, text=text) for job, text in told.items() if text]
+
     @property
     def running(self) -> list[str]:
         """Ids of the jobs that run now."""
