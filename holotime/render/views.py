@@ -250,11 +250,13 @@ def renderer(backend: str, scene: Scene4D) -> Renderer:
         raise InputError(f"Unknown render backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
     if backend == "cpu":
         return CpuRenderer(scene)
-    from holotime.render import gpu
+    from holotime.render.gpu import why_not
 
-    reason = gpu.why_not()
+    reason = why_not()
     if reason is None:
-        return gpu.GpuRenderer(scene)
+        from holotime.render.gpu.renderer import GpuRenderer
+
+        return GpuRenderer(scene)
     if backend == "gpu":
         raise BackendUnavailable(f"The GPU renderer cannot run: {reason}. Use the backend cpu, or auto.")
     return CpuRenderer(scene, f"numba on the processor, because {reason}")

@@ -1,0 +1,169 @@
+"""The GPU renderer: frames drawn on CUDA devices while earlier ones travel to the host.
+
+A scene is packed once on every device. Each device has two threads with a stream of their own, so that one frame is
+copied (into pinned memory) while the next is drawn, and the host's wait for a frame's size is another frame's time.
+Frames are dealt to the devices in turn; at most two for each device are under way, which bounds the memory.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import fields
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from holotime import sphere
+from holotime.errors import OutOfMemory
+from holotime.render.cameras import Camera, EquirectCamera
+from holotime.render.eyes import Panel
+from holotime.render.gpu.blend import Drawn, Optics, draw
+from holotime.render.gpu.finish import finish
+from holotime.render.gpu.project import pack
+from holotime.render.project import rays
+from holotime.render.views import Frame, View, axial
+from holotime.scene4d import Scene4D
+
+UNDER_WAY = 2  # frames on each device at once
+CACHED = 16  # tables of pixel directions kept on a device
+
+Tensors = tuple[Tensor, Tensor | None, Tensor | None]  # colour [H, W, 3], alpha [H, W], distance [H, W]
+
+
+class DeviceRenderer:
+    """Draws frames of one scene on one device; the results stay there. May be used from several threads."""
+
+    def __init__(self, scene: Scene4D, device: torch.device) -> None:
+        self.scene, self.device = scene, device
+        self.packed = pack(scene, device)
+        self._optics: dict[tuple, Optics] = {}
+
+    def optics(self, camera: Camera) -> Optics:
+        """The camera's tables on the device, kept for the next frame: they do not depend on its pose or eye."""
+        names = (f.name for f in fields(camera) if f.name not in ("pose", "eye", "near", "far"))
+        key = (type(camera).__name__, *(getattr(camera, name) for name in names))
+        if key not in self._optics:
+            if len(self._optics) >= CACHED:
+                self._optics.clear()
+            self._optics[key] = Optics.of(camera, self.device)
+        return self._optics[key]
+
+    def frame(self, view: View, seconds: float) -> Tensors:
+        """The frame's tensors on the device, in the current stream."""
+        output, panels = view.output, view.layout
+        width, height = view.size
+        since = seconds / self.scene.duration
+        t = since % 1.0 if self.scene.loop else min(max(since, 0.0), 1.0)
+        dtype = torch.uint8 if output.dtype == "uint8" else torch.float32
+        color = torch.empty(height, width, 3, dtype=dtype, device=self.device)
+        alpha = torch.empty(height, width, device=self.device) if output.alpha else None
+        distance = torch.empty(height, width, device=self.device) if output.distance != "none" else None
+        filling = output.behind == "fill"
+        for panel in panels:
+            camera = panel.camera
+            optics = self.optics(camera)
+            drawn = draw(self.packed, t, camera, optics, distance=filling or distance is not None)
+            if alpha is not None:
+                alpha[panel.rows, panel.columns] = drawn.alpha
+            if distance is not None:
+                distance[panel.rows, panel.columns] = (
+                    drawn.distance * self._axial(panel) if output.distance == "planar" else drawn.distance
+                )
+            wrap = isinstance(camera, EquirectCamera) and not camera.half
+            behind = output.behind
+            if filling and view.projection == "cubemap" and float(drawn.alpha.min()) <= 0.99:
+                drawn, behind = self._with_surroundings(view, panel, drawn, t), (0.0, 0.0, 0.0)
+            finish(drawn, optics.bend, color, (panel.x, panel.y), behind, wrap=wrap)
+        return color, alpha, distance
+
+    def _axial(self, panel: Panel) -> Tensor:
+        return torch.from_numpy(axial(panel)).to(self.device)
+
+    def _with_surroundings(self, view: View, panel: Panel, drawn: Drawn, t: float) -> Drawn:
+        """A cube face whose holes show a filled panorama, so that the faces fit at their edges."""
+        height = max(2, view.size[1])
+        camera = EquirectCamera(2 * height, height, view.pose)
+        optics = self.optics(camera)
+        panorama = torch.empty(height, 2 * height, 3, device=self.device)
+        finish(draw(self.packed, t, camera, optics), optics.bend, panorama, (0, 0), "fill", wrap=True)
+        d = rays(panel.camera) @ sphere.cube_rotations()[panel.name].astype(np.float32).T
+        x, y = sphere.to_pixels(d, height, 2 * height)
+        wide = F.pad(panorama.permute(2, 0, 1)[None], (1, 1, 0, 0), mode="circular")
+        grid = np.stack([2 * (x + 1) / (2 * height + 2) - 1, 2 * y / height - 1], -1).astype(np.float32)
+        around = F.grid_sample(wide, torch.from_numpy(grid)[None].to(self.device), "bilinear", "border", False)[0]
+        return Drawn(drawn.color + (1 - drawn.alpha) * around, drawn.alpha, drawn.distance)
+
+
+def fetch(tensors: Tensors) -> Frame:
+    """A frame's tensors copied to the host through pinned memory; waits for the current stream."""
+    host = [None if x is None else torch.empty(x.shape, dtype=x.dtype, pin_memory=x.is_cuda) for x in tensors]
+    for here, there in zip(host, tensors, strict=True):
+        if here is not None:
+            here.copy_(there, non_blocking=True)
+    if tensors[0].is_cuda:
+        torch.cuda.current_stream(tensors[0].device).synchronize()
+    color, alpha, distance = (None if x is None else x.numpy() for x in host)
+    assert color is not None
+    return Frame(color, alpha, distance)
+
+
+class GpuRenderer:
+    """See ``views.Renderer``. Uses every CUDA device, or the given ones."""
+
+    backend = "gpu"
+
+    def __init__(self, scene: Scene4D, devices: list[torch.device] | None = None) -> None:
+        if devices is None:
+            devices = [torch.device("cuda", k) for k in range(torch.cuda.device_count())]
+        with _memory_errors():
+            self.devices = [DeviceRenderer(scene, device) for device in devices]
+        names = [torch.cuda.get_device_name(d) for d in devices if d.type == "cuda"]
+        self.note = f"Triton on {', '.join(names)}"
+        self._streams = threading.local()
+
+    def _draw(self, device: DeviceRenderer, view: View, seconds: float) -> Frame:
+        """One frame on ``device``, in this thread's own stream."""
+        with _memory_errors():
+            if device.device.type != "cuda":  # Triton's interpreter
+                return fetch(device.frame(view, seconds))
+            with torch.cuda.device(device.device):
+                if not hasattr(self._streams, "stream"):
+                    self._streams.stream = torch.cuda.Stream(device.device)
+                with torch.cuda.stream(self._streams.stream):
+                    return fetch(device.frame(view, seconds))
+
+    def draw(self, view: View, seconds: float) -> Frame:
+        """See :class:`holotime.render.views.Renderer`."""
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(self._draw, self.devices[0], view, seconds).result()
+
+    def draw_many(self, shots: Iterable[tuple[View, float]]) -> Iterator[Frame]:
+        """See :class:`holotime.render.views.Renderer`."""
+        pools = [ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="render") for _ in self.devices]
+        waiting: deque[Future[Frame]] = deque()
+        try:
+            for k, (view, seconds) in enumerate(shots):
+                turn = k % len(pools)
+                waiting.append(pools[turn].submit(self._draw, self.devices[turn], view, seconds))
+                if len(waiting) >= UNDER_WAY * len(pools):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turns CUDA's out-of-memory error into the project's."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"The graphics card has no memory for this picture ({error}). Render it smaller, or with the CPU."
+        ) from error
