@@ -112,7 +112,7 @@ def prepare(
     state = None
     if config.resume_dir is not None:
         asked = asdict(config)
-        for name in ("resume_dir", "preview_every", "memory", "compile"):  # without influence on what is made
+        for name in ("resume_dir", "preview_every", "memory", "compile", "graphs"):  # without influence on what is made
             del asked[name]
         stamps = [file_stamp(source) for source in sources.values()]
         digest = hashlib.sha256(panorama.tobytes())

@@ -4,6 +4,8 @@ Tokens come in two layouts, both views of the same channels-last feature map (se
 N = T*B frames, and temporal [T, M, C] with M = B*H*W positions. The temporal one is never transposed in memory.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -102,7 +104,7 @@ class GEGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., dim] -> [..., inner]."""
-        return kernels.geglu(self.proj(x))
+        return kernels.gated_linear(x, self.proj.weight, self.proj.bias)
 
 
 class FeedForward(nn.Module):
@@ -116,13 +118,13 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x [A, B, C] -> the same shape."""
         gate, _, out = self.net
-        tokens = x.reshape(-1, x.shape[-1])
-        if not self.chunk or len(tokens) <= self.chunk:
-            return out(gate(x))
-        y = torch.empty_like(tokens)
-        for i in range(0, len(tokens), self.chunk):
-            y[i : i + self.chunk] = out(gate(tokens[i : i + self.chunk]))
-        return y.view_as(x)
+        return out(gate(x))
+
+    def add_to(self, y: Tensor, x: Tensor, matrix: Tensor) -> None:
+        """Add to y [M, C'] in place: ``matrix`` [C', 4 C] times what GEGLU makes of x [M, C]."""
+        step = self.chunk or len(x)
+        for i in range(0, len(x), step):
+            y[i : i + step].addmm_(self.net[0](x[i : i + step]), matrix.T)
 
 
 class TransformerBlock(nn.Module):
@@ -135,19 +137,29 @@ class TransformerBlock(nn.Module):
         self.attn2 = Attention(dim, heads, head_dim, context_dim)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
 
-    def spatial(self, x: Tensor, context: Tensor) -> Tensor:
-        """x [N, S, C] (overwritten), context [M, L, D] -> [N, S, C]."""
+    def spatial(self, x: Tensor, context: Tensor, clips: int, copies: int) -> tuple[Tensor, Tensor]:
+        """Up to the feed-forward layer: x [T*B, S, C] (overwritten) and its norm, each [T*G*B, S, C].
+
+        context [M, L, D]; B = clips, G = copies of each of them that read different contexts.
+        """
         normed = kernels.layer_norm(x, self.norm1)
         normed = kernels.add_layer_norm(x, self.attn1.spatial(normed), self.norm2)
-        normed = kernels.add_layer_norm(x, self.attn2.cross(normed, context), self.norm3)
-        return x.add_(self.ff(normed))
+        x, normed = repeat_clips(x, clips, copies), repeat_clips(normed, clips, copies)
+        return x, kernels.add_layer_norm(x, self.attn2.cross(normed, context), self.norm3)
 
-    def temporal(self, x: Tensor) -> Tensor:
-        """x [T, M, C] (overwritten) -> [T, M, C]."""
+    def temporal(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Up to the feed-forward layer: x [T, M, C] (overwritten) and its norm."""
         normed = kernels.layer_norm(x, self.norm1)
         normed = kernels.add_layer_norm(x, self.attn1.temporal(normed), self.norm2)
-        normed = kernels.add_layer_norm(x, self.attn2.temporal(normed), self.norm3)
-        return x.add_(self.ff(normed))
+        return x, kernels.add_layer_norm(x, self.attn2.temporal(normed), self.norm3)
+
+
+def repeat_clips(x: Tensor, clips: int, copies: int) -> Tensor:
+    """x [T*B, ...] with B = clips -> [T*G*B, ...] with G = copies of all clips after each other."""
+    if copies == 1:
+        return x
+    apart = x.view(-1, 1, clips, *x.shape[1:])
+    return apart.expand(-1, copies, *apart.shape[2:]).reshape(-1, *x.shape[1:])
 
 
 class PointwiseConv1d(nn.Conv1d):
@@ -158,39 +170,71 @@ class PointwiseConv1d(nn.Conv1d):
         return F.linear(x, self.weight[..., 0], self.bias)
 
 
-class SpatialTransformer(nn.Module):
-    """Each frame attends to itself and to the context."""
+class Transformer(nn.Module):
+    """A transformer block between two projections, beside a residual connection."""
 
-    def __init__(self, channels: int, heads: int, head_dim: int, context_dim: int) -> None:
-        super().__init__()
-        inner = heads * head_dim
-        self.norm = GroupNorm(32, channels, eps=1e-6)
-        self.proj_in = nn.Linear(channels, inner)
-        self.transformer_blocks = nn.ModuleList([TransformerBlock(inner, heads, head_dim, context_dim)])
-        self.proj_out = nn.Linear(inner, channels)
-
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """x [N, C, H, W] channels-last, context [M, L, D] -> [N, C, H, W]."""
-        n, c, h, w = x.shape
-        tokens = self.proj_in(self.norm(x).permute(0, 2, 3, 1).reshape(n, h * w, c))
-        tokens = self.proj_out(self.transformer_blocks[0].spatial(tokens, context))
-        return tokens.view(n, h, w, c).permute(0, 3, 1, 2).add_(x)
-
-
-class TemporalTransformer(nn.Module):
-    """Each position attends to itself at all times; there is no positional encoding and no mask."""
-
-    def __init__(self, channels: int, heads: int, head_dim: int, *, linear: bool = True) -> None:
+    def __init__(self, channels: int, heads: int, head_dim: int, context_dim: int | None, linear: bool) -> None:
         super().__init__()
         inner = heads * head_dim
         self.norm = GroupNorm(32, channels, eps=1e-6)
         self.proj_in = nn.Linear(channels, inner) if linear else PointwiseConv1d(channels, inner, 1)
-        self.transformer_blocks = nn.ModuleList([TransformerBlock(inner, heads, head_dim, None)])
+        self.transformer_blocks = nn.ModuleList([TransformerBlock(inner, heads, head_dim, context_dim)])
         self.proj_out = nn.Linear(inner, channels) if linear else PointwiseConv1d(inner, channels, 1)
+        self.merged: nn.Parameter | None = None  # [channels, 4 inner]
+
+    @property
+    def block(self) -> TransformerBlock:
+        """The only block."""
+        return cast(TransformerBlock, self.transformer_blocks[0])
+
+    def merge(self) -> None:
+        """Multiply the feed-forward layer's second matrix into the projection that follows (once, after loading)."""
+        if self.merged is not None:
+            return
+        second, last = cast(nn.Linear, self.block.ff.net[2]), self.proj_out.weight.detach().flatten(1).float()
+        assert self.proj_out.bias is not None
+        self.merged = nn.Parameter((last @ second.weight.float()).to(second.weight.dtype), requires_grad=False)
+        bias = last @ second.bias.float() + self.proj_out.bias.float()
+        self.proj_out.bias = nn.Parameter(bias.to(second.bias.dtype), requires_grad=False)
+        self.block.ff.net[2] = nn.Identity()
+
+    def leave(self, tokens: Tensor, normed: Tensor, x: Tensor) -> Tensor:
+        """x + proj_out(tokens + feed-forward(normed)): tokens, normed [..., C'], x [N, C, H, W] -> as x."""
+        n, c, h, w = x.shape
+        if self.merged is None:
+            y = self.proj_out(tokens + self.block.ff(normed))
+            return y.view(n, h, w, c).permute(0, 3, 1, 2).add_(x)
+        tokens, normed = (t.reshape(-1, t.shape[-1]) for t in (tokens, normed))
+        assert self.proj_out.bias is not None
+        residual = x.permute(0, 2, 3, 1).reshape(-1, c)
+        y = kernels.linear_add(tokens, self.proj_out.weight.flatten(1), self.proj_out.bias, residual)
+        self.block.ff.add_to(y, normed, self.merged)
+        return y.view(n, h, w, c).permute(0, 3, 1, 2)
+
+
+class SpatialTransformer(Transformer):
+    """Each frame attends to itself and to the context."""
+
+    def __init__(self, channels: int, heads: int, head_dim: int, context_dim: int) -> None:
+        super().__init__(channels, heads, head_dim, context_dim, linear=True)
+
+    def forward(self, x: Tensor, context: Tensor, clips: int, copies: int) -> Tensor:
+        """x [T*B, C, H, W] channels-last, context [M, L, D] -> [T*G*B, C, H, W] with B = clips, G = copies."""
+        n, c, h, w = x.shape
+        tokens = self.proj_in(self.norm(x).permute(0, 2, 3, 1).reshape(n, h * w, c))
+        tokens, normed = self.block.spatial(tokens, context, clips, copies)
+        return self.leave(tokens, normed, repeat_clips(x.permute(0, 2, 3, 1), clips, copies).permute(0, 3, 1, 2))
+
+
+class TemporalTransformer(Transformer):
+    """Each position attends to itself at all times; there is no positional encoding and no mask."""
+
+    def __init__(self, channels: int, heads: int, head_dim: int, *, linear: bool = True) -> None:
+        super().__init__(channels, heads, head_dim, None, linear)
 
     def forward(self, x: Tensor, clips: int) -> Tensor:
         """x [T*B, C, H, W] channels-last with B = clips -> the same shape."""
         n, c, h, w = x.shape
         tokens = self.norm(x, clips=clips).permute(0, 2, 3, 1).reshape(n // clips, clips * h * w, c)
-        tokens = self.proj_out(self.transformer_blocks[0].temporal(self.proj_in(tokens)))
-        return tokens.view(n, h, w, c).permute(0, 3, 1, 2).add_(x)
+        tokens, normed = self.block.temporal(self.proj_in(tokens))
+        return self.leave(tokens, normed, x)

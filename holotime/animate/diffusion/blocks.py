@@ -3,16 +3,17 @@
 The bias of a convolution is left to what comes next, a norm or a sum: adding it costs a pass over the map on a GPU.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from holotime.animate.diffusion import kernels
 from holotime.animate.diffusion.norm import GroupNorm
-from holotime.animate.diffusion.seam import WrapConv2d
+from holotime.animate.diffusion.seam import WrapConv2d, pad_for_doubling
 
 
 class TimeConv(nn.Conv3d):
-    """A (3, 1, 1) convolution over time, run as a 2-D convolution whose rows are the frames."""
+    """A (3, 1, 1) convolution over time."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, (3, 1, 1), padding=(1, 0, 0))
@@ -20,9 +21,9 @@ class TimeConv(nn.Conv3d):
     def time(self, x: Tensor, clips: int) -> Tensor:
         """x [T*B, C, H, W] channels-last with B = clips -> the same shape, without the bias."""
         n, c, h, w = x.shape
-        rows = x.permute(0, 2, 3, 1).reshape(1, n // clips, clips * h * w, c).permute(0, 3, 1, 2)
-        y = F.conv2d(rows, self.weight[..., 0], padding=(1, 0))
-        return y.permute(0, 2, 3, 1).reshape(n, h, w, c).permute(0, 3, 1, 2)
+        rows = x.permute(0, 2, 3, 1).reshape(n // clips, clips * h * w, c)
+        y = kernels.convolve_time(rows, self.weight[..., 0, 0].permute(0, 2, 1))
+        return y.reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
 class TemporalStack(nn.Module):
@@ -102,7 +103,32 @@ class Upsample(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = WrapConv2d(channels, channels, 3, padding=1)
+        self.folded: nn.Parameter | None = None  # [4 C, C, 2, 2]
+
+    def fold(self) -> None:
+        """Replace the convolution by four of 2x2 on the small picture, one for each pixel of two by two.
+
+        Two of three taps always fall on the same small pixel: their weights are added (once, after loading).
+        """
+        if self.folded is not None:
+            return
+        weight = self.conv.weight.detach().float()
+        halves = ((slice(0, 1), slice(1, 3)), (slice(0, 2), slice(2, 3)))  # taps of the first and the second pixel
+        pictures = [
+            torch.stack(
+                [torch.stack([weight[:, :, a, b].sum((2, 3)) for b in halves[q]], -1) for a in halves[p]], dim=-2
+            )
+            for p in (0, 1)
+            for q in (0, 1)
+        ]
+        folded = torch.cat(pictures).to(self.conv.weight.dtype).contiguous(memory_format=torch.channels_last)
+        self.folded = nn.Parameter(folded, requires_grad=False)
+        self.conv.register_parameter("weight", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, H, W] -> [N, C, 2H, 2W]."""
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        if self.folded is None:
+            return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        assert self.conv.bias is not None
+        y = F.conv2d(pad_for_doubling(x, self.conv.wrap), self.folded, padding=(1, 0))
+        return kernels.interleave(y, self.conv.bias)

@@ -120,6 +120,7 @@ class AnimatorConfig:
     memory: Memory = "auto"  # auto: from the free memory; low: at most 8 GB; high: fastest
     compat: bool = False  # reproduce the published recipe's quirks (see seam.py and schedule.py)
     compile: bool = False  # torch.compile the repeated blocks, in place of the fused kernels (faster on CUDA)
+    graphs: bool = True  # CUDA graphs where the memory plan has room for them; False: start every kernel by itself
     device: str | None = None  # cuda, mps or cpu; by default the best there is
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"  # precision of the weights
     guidance: StageConfig | None = HOLOTIME_GUIDANCE  # None: animate directly with `refinement` from noise

@@ -33,6 +33,7 @@ class MemoryPlan:
     batched: bool  # both guidance passes at once
     ff_chunk: int  # tokens of a feed-forward slice; 0: all at once
     vae_chunk: int  # frames the autoencoder takes at once
+    graphs: bool  # passes are recorded as CUDA graphs, whose memory stays taken between passes
     estimate: int  # bytes expected at the peak of a step, weights included
     reason: str  # one sentence for the report
 
@@ -98,8 +99,10 @@ def make_plan(
     for batched, chunk, maps, words in options:
         need = int(weights + maps * one_map + RESERVE)
         if mode == "high" or need <= budget:
-            reason = f"{words}; about {need / GIB:.1f} GiB of {budget / GIB:.1f} GiB ({mode})"
-            return MemoryPlan(dtype, batched, chunk, vae_chunk, need, reason)
+            graphs = device.type == "cuda" and mode != "low" and (mode == "high" or need + maps * one_map <= budget)
+            more = ", recorded as CUDA graphs" if graphs else ""
+            reason = f"{words}{more}; about {need / GIB:.1f} GiB of {budget / GIB:.1f} GiB ({mode})"
+            return MemoryPlan(dtype, batched, chunk, vae_chunk, graphs, need, reason)
     raise OutOfMemory(
         f"{frames} frames of {width}x{height} need about {need / GIB:.1f} GiB even in the smallest plan, and "
         f"{budget / GIB:.1f} GiB are free on {device}. Close other programs, or choose fewer frames or a smaller stage."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from holotime.animate.diffusion.graphs import GraphedUNet
 from holotime.animate.diffusion.schedule import DDIMSchedule
 from holotime.animate.diffusion.seam import blend_edge, repeat_overlap
 from holotime.animate.diffusion.unet import DeepFeatures, UNet
@@ -94,7 +95,7 @@ def window_weights(frames: int, spans: list[tuple[int, int]]) -> list[Tensor]:
 class Sampler:
     """Runs a network over a DDIM schedule. One instance serves one clip."""
 
-    unet: UNet
+    unet: UNet | GraphedUNet
     schedule: DDIMSchedule
     cond: Conditioning
     config: SamplerConfig = SamplerConfig()
@@ -163,13 +164,13 @@ class Sampler:
         if not guided:
             return self._forward(inputs, t, cond, window, "cond"), None
         if self.config.batched and cond.shape == uncond.shape:
-            both = self._forward(inputs.expand(2, -1, -1, -1, -1), t, torch.cat([cond, uncond]), window, "both")
+            both = self._forward(inputs, t, torch.cat([cond, uncond]), window, "both")
             return both[:1], both[1:]
         v_cond = self._forward(inputs, t, cond, window, "cond")
         return v_cond, self._forward(inputs, t, uncond, window, "uncond")
 
     def _forward(self, inputs: Tensor, t: int, context: Tensor, window: int, which: str) -> Tensor:
-        """One pass of the network: inputs [B, 8, T, H, W], context [B, L, D] -> [B, 4, T, H, W] float32."""
+        """One pass of the network: inputs [B, 8, T, H, W], context [G*B, L, D] -> [G*B, 4, T, H, W] float32."""
         self.check()
         deep = None
         if self.config.reuse_interval > 1:

@@ -50,6 +50,25 @@ def _columns(nhwc: Tensor, start: float, count: int) -> Tensor:
     return torch.lerp(first, nhwc[:, :, whole + 1 : whole + 1 + count], fraction)
 
 
+def pad_for_doubling(x: Tensor, wrap: Wrap) -> Tensor:
+    """Pad x [N, C, H, W] by one column on each side: those that :func:`wrap_pad` would put there if each column of x
+    were doubled first. Returns [N, C, H, W + 2], channels-last.
+    """
+    nhwc = x.permute(0, 2, 3, 1)
+    if wrap is Wrap.OFF:
+        return F.pad(nhwc, (0, 0, 1, 1)).permute(0, 3, 1, 2)
+    width = 2 * nhwc.shape[2]
+    overlap = width // OVERLAP if wrap is Wrap.FLOOR else width / OVERLAP
+
+    def column(start: float) -> Tensor:
+        """One column of the doubled picture."""
+        whole = math.floor(start)
+        first, second = (nhwc[:, :, i // 2 : i // 2 + 1] for i in (whole, whole + 1))
+        return first if start == whole else torch.lerp(first, second, start - whole)
+
+    return torch.cat([column(width - overlap - 1), nhwc, column(overlap)], dim=2).permute(0, 3, 1, 2)
+
+
 def fill_sides(padded: Tensor, side: int, wrap: Wrap) -> None:
     """Write the ``side`` columns on both sides of padded [N, C, H, side + W + side] as :func:`wrap_pad` does."""
     nhwc = padded.permute(0, 2, 3, 1)

@@ -13,6 +13,7 @@ from torch import Tensor
 from holotime.animate.diffusion import encode, speed
 from holotime.animate.diffusion.checkpoint import Checkpoint
 from holotime.animate.diffusion.config import AnimatorConfig, StageConfig
+from holotime.animate.diffusion.graphs import GraphedUNet
 from holotime.animate.diffusion.memory import MemoryPlan, make_plan
 from holotime.animate.diffusion.preview import LatentPreview
 from holotime.animate.diffusion.sampler import Conditioning, Sampler, SamplerConfig, SeededNoise
@@ -167,6 +168,7 @@ class Stage:
         assert isinstance(unet, UNet)
         speed.prepare(unet, self.plan.ff_chunk, compiled=self.config.compile)
         set_wrap(unet, self.wrap)
+        runner = GraphedUNet(unet) if self.plan.graphs and self.config.graphs and not self.config.compile else unet
         done = first
         note = f"{self.name} step {first + 1}/{total}"
 
@@ -175,6 +177,8 @@ class Stage:
 
         def widen() -> None:
             speed.widen(unet)
+            if isinstance(runner, GraphedUNet):
+                runner.reset()
             self.run_.notes.append(f"{self.name}: half precision overflowed; went on in bfloat16.")
 
         config = SamplerConfig(
@@ -186,7 +190,7 @@ class Stage:
             per_frame_context=None if self.config.compat or self.stage.window == 16 else False,
             reuse_interval=self.interval,
         )
-        sampler = Sampler(unet, schedule, cond, config, still_wanted, widen)
+        sampler = Sampler(runner, schedule, cond, config, still_wanted, widen)
         noise = SeededNoise(self.config.seed, self.name, self.shape, closed=not self.config.compat)
         if self.run_.state and self.saved is None:
             self.run_.state.save(self.name, 0, x)

@@ -1,9 +1,10 @@
 """Triton kernels over channels-last rows. Imported only where Triton is (see kernels.py).
 
 Group normalisation reads its input twice and writes once, whatever else is fused into it (shift before, SiLU after):
-1. each tile of rows and channels writes its mean and its sum of squared deviations,
-2. those are merged a group at a time (Chan et al. 1983; no cancellation as in E[x^2] - E[x]^2) into a scale and offset
-   for each channel, 3. which are applied.
+1. each part of the rows writes its mean and its sum of squared deviations, channel by channel, summed relative to its
+   first row, which has the size of the mean (no cancellation as in E[x^2] - E[x]^2),
+2. those are merged a group at a time (Chan et al. 1983) into a scale and offset for each channel,
+3. which are applied.
 """
 
 import torch
@@ -12,30 +13,50 @@ import triton.language as tl
 from torch import Tensor
 
 ROWS, CHANNELS = 128, 64  # of a tile
+PART, PART_ROWS = 512, 32  # rows whose moments one program takes, and how many of them at once
 TIME_WARPS = 1  # for every 32 time steps of temporal attention
 MERGE = 1024  # partial results that a merging program reads at once
 
 
 @triton.jit
-def _tile_moments(
-    x_ptr, shift_ptr, mean_ptr, m2_ptr, s, c, tiles, HAS_SHIFT: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
+def _part_moments(
+    x_ptr,
+    shift_ptr,
+    mean_ptr,
+    m2_ptr,
+    s,
+    c,
+    parts,
+    shift_stride,
+    HAS_SHIFT: tl.constexpr,
+    PART: tl.constexpr,
+    ROWS: tl.constexpr,
+    CHANNELS: tl.constexpr,
 ):
     n = tl.program_id(0).to(tl.int64)
-    tile = tl.program_id(1)
+    part = tl.program_id(1)
     cols = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
-    rows = tile * ROWS + tl.arange(0, ROWS)
-    mask = (rows < s)[:, None] & (cols < c)[None, :]
-    x = tl.load(x_ptr + n * s * c + rows.to(tl.int64)[:, None] * c + cols[None, :], mask=mask, other=0.0)
-    x = x.to(tl.float32)
+    inside = cols < c
+    begin = part * PART
+    end = tl.minimum(s, begin + PART)
+    at = x_ptr + n * s * c + cols
+    pivot = tl.load(at + begin.to(tl.int64) * c, mask=inside, other=0.0).to(tl.float32)
+    sums, squares = tl.zeros([ROWS, CHANNELS], tl.float32), tl.zeros([ROWS, CHANNELS], tl.float32)
+    for start in range(begin, end, ROWS):
+        rows = start + tl.arange(0, ROWS)
+        mask = (rows < end)[:, None] & inside[None, :]
+        x = tl.load(at[None, :] + rows.to(tl.int64)[:, None] * c, mask=mask, other=0.0)
+        off = tl.where(mask, x.to(tl.float32) - pivot[None, :], 0.0)
+        sums += off
+        squares += off * off
+    count = (end - begin).to(tl.float32)
+    total = tl.sum(sums, axis=0)
+    mean = pivot + total / count
     if HAS_SHIFT:
-        x += tl.load(shift_ptr + n * c + cols, mask=cols < c, other=0.0).to(tl.float32)[None, :]
-        x = tl.where(mask, x, 0.0)
-    count = tl.minimum(s - tile * ROWS, ROWS).to(tl.float32)
-    mean = tl.sum(x, axis=0) / count
-    off = tl.where(mask, x - mean[None, :], 0.0)
-    out = (n * tiles + tile) * c + cols
-    tl.store(mean_ptr + out, mean, mask=cols < c)
-    tl.store(m2_ptr + out, tl.sum(off * off, axis=0), mask=cols < c)
+        mean += tl.load(shift_ptr + n * shift_stride + cols, mask=inside, other=0.0).to(tl.float32)
+    out = (n * parts + part) * c + cols
+    tl.store(mean_ptr + out, mean, mask=inside)
+    tl.store(m2_ptr + out, tl.sum(squares, axis=0) - total * total / count, mask=inside)
 
 
 @triton.jit
@@ -48,35 +69,35 @@ def _merge(
     offset_ptr,
     s,
     c,
-    tiles,
+    parts,
     clips,
     frames,
     width,
     eps,
-    ROWS: tl.constexpr,
+    PART: tl.constexpr,
     MERGE: tl.constexpr,
     WIDTH: tl.constexpr,
 ):
     b = tl.program_id(0)
     group = tl.program_id(1)
-    total = frames * tiles * width
+    total = frames * parts * width
     size = 1.0 * frames * s * width  # an argument of 1 arrives as a constant, which has no .to()
     weighted = tl.zeros([MERGE], dtype=tl.float32)
     for start in range(0, total, MERGE):
         e = start + tl.arange(0, MERGE)
-        tile = (e // width) % tiles
-        n = (e // (width * tiles)) * clips + b
-        at = (n * tiles + tile) * c + group * width + e % width
-        count = tl.minimum(s - tile * ROWS, ROWS).to(tl.float32)
+        part = (e // width) % parts
+        n = (e // (width * parts)) * clips + b
+        at = (n * parts + part) * c + group * width + e % width
+        count = tl.minimum(s - part * PART, PART).to(tl.float32)
         weighted += count * tl.load(mean_ptr + at, mask=e < total, other=0.0)
     mean = tl.sum(weighted, axis=0) / size
     squares = tl.zeros([MERGE], dtype=tl.float32)
     for start in range(0, total, MERGE):
         e = start + tl.arange(0, MERGE)
-        tile = (e // width) % tiles
-        n = (e // (width * tiles)) * clips + b
-        at = (n * tiles + tile) * c + group * width + e % width
-        count = tl.minimum(s - tile * ROWS, ROWS).to(tl.float32)
+        part = (e // width) % parts
+        n = (e // (width * parts)) * clips + b
+        at = (n * parts + part) * c + group * width + e % width
+        count = tl.minimum(s - part * PART, PART).to(tl.float32)
         off = tl.load(mean_ptr + at, mask=e < total, other=0.0) - mean
         inside = tl.load(m2_ptr + at, mask=e < total, other=0.0)
         squares += tl.where(e < total, inside + count * off * off, 0.0)
@@ -101,6 +122,7 @@ def _apply(
     clips,
     width,
     side,
+    shift_stride,
     HAS_SHIFT: tl.constexpr,
     SILU: tl.constexpr,
     ROWS: tl.constexpr,
@@ -114,7 +136,7 @@ def _apply(
     at = n * s * c + rows.to(tl.int64)[:, None] * c + cols[None, :]
     x = tl.load(x_ptr + at, mask=mask, other=0.0).to(tl.float32)
     if HAS_SHIFT:
-        x += tl.load(shift_ptr + n * c + cols, mask=inside, other=0.0).to(tl.float32)[None, :]
+        x += tl.load(shift_ptr + n * shift_stride + cols, mask=inside, other=0.0).to(tl.float32)[None, :]
     b = n % clips
     scale = tl.load(scale_ptr + b * c + cols, mask=inside, other=0.0)
     offset = tl.load(offset_ptr + b * c + cols, mask=inside, other=0.0)
@@ -145,13 +167,16 @@ def group_norm(
     """
     n, s, c = x.shape
     x = x.contiguous()
-    tiles, blocks = triton.cdiv(s, ROWS), triton.cdiv(c, CHANNELS)
-    mean, m2 = (torch.empty(n, tiles, c, device=x.device, dtype=torch.float32) for _ in range(2))
+    parts, blocks = triton.cdiv(s, PART), triton.cdiv(c, CHANNELS)
+    mean, m2 = (torch.empty(n, parts, c, device=x.device, dtype=torch.float32) for _ in range(2))
     scale, offset = (torch.empty(clips, c, device=x.device, dtype=torch.float32) for _ in range(2))
     y = torch.empty(n, s // pixels * (pixels + 2 * side), c, device=x.device, dtype=x.dtype)
     has_shift = shift is not None
-    moved = shift.contiguous() if shift is not None else x
-    _tile_moments[(n, tiles, blocks)](x, moved, mean, m2, s, c, tiles, has_shift, ROWS, CHANNELS)
+    moved = x if shift is None else shift if shift.stride(1) == 1 else shift.contiguous()
+    step = moved.stride(0)  # zero when all frames are shifted alike
+    _part_moments[(n, parts, blocks)](
+        x, moved, mean, m2, s, c, parts, step, has_shift, PART, PART_ROWS, CHANNELS, num_warps=4
+    )
     width = c // groups
     _merge[(clips, groups)](
         mean,
@@ -162,16 +187,18 @@ def group_norm(
         offset,
         s,
         c,
-        tiles,
+        parts,
         clips,
         n // clips,
         width,
         eps,
-        ROWS,
+        PART,
         MERGE,
         triton.next_power_of_2(width),
     )
-    _apply[(n, tiles, blocks)](x, moved, scale, offset, y, s, c, clips, pixels, side, has_shift, silu, ROWS, CHANNELS)
+    _apply[(n, triton.cdiv(s, ROWS), blocks)](
+        x, moved, scale, offset, y, s, c, clips, pixels, side, step, has_shift, silu, ROWS, CHANNELS
+    )
     return y
 
 
@@ -315,3 +342,29 @@ def add_bias(x: Tensor, y: Tensor, bias: Tensor) -> None:
         raise ValueError(f"x is changed in place and must be contiguous, got strides {x.stride()}")
     m, c = x.shape
     _add_bias[(triton.cdiv(m, 64), triton.cdiv(c, 64))](x, y.contiguous(), bias, m, c, 64, 64)
+
+
+@triton.jit
+def _interleave(x_ptr, bias_ptr, y_ptr, lines, pixels, m, c, ROWS: tl.constexpr, CHANNELS: tl.constexpr):
+    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    cols = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    mask = (rows < m)[:, None] & (cols < c)[None, :]
+    j = rows % (2 * pixels)
+    i = rows // (2 * pixels) % (2 * lines)
+    n = rows // (4 * pixels * lines)
+    down, right = i % 2, j % 2
+    at = (n * (lines + 1) + i // 2 + down) * (pixels + 1) + j // 2 + right
+    at = at.to(tl.int64) * (4 * c) + (2 * down + right) * c
+    x = tl.load(x_ptr + at[:, None] + cols[None, :], mask=mask, other=0.0).to(tl.float32)
+    x += tl.load(bias_ptr + cols, mask=cols < c, other=0.0).to(tl.float32)[None, :]
+    tl.store(y_ptr + rows.to(tl.int64)[:, None] * c + cols[None, :], x.to(y_ptr.dtype.element_ty), mask=mask)
+
+
+def interleave(x: Tensor, bias: Tensor) -> Tensor:
+    """x [N, h + 1, w + 1, 4 C], bias [C] -> [N, 2 h, 2 w, C]: see kernels.interleave_plain."""
+    n, lines, pixels, c = x.shape[0], x.shape[1] - 1, x.shape[2] - 1, len(bias)
+    x = x.contiguous()
+    y = torch.empty(n, 2 * lines, 2 * pixels, c, device=x.device, dtype=x.dtype)
+    m = 4 * n * lines * pixels
+    _interleave[(triton.cdiv(m, 32), triton.cdiv(c, 128))](x, bias, y, lines, pixels, m, c, 32, 128)
+    return y

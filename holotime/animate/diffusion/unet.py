@@ -10,7 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from holotime.animate.diffusion.attention import TEXT_TOKENS, Attention, SpatialTransformer, TemporalTransformer
+from holotime.animate.diffusion.attention import (
+    TEXT_TOKENS,
+    Attention,
+    SpatialTransformer,
+    TemporalTransformer,
+    Transformer,
+)
 from holotime.animate.diffusion.blocks import Downsample, ResBlock, TimeConv, Upsample
 from holotime.animate.diffusion.config import UNetConfig
 from holotime.animate.diffusion.norm import GroupNorm
@@ -101,39 +107,47 @@ class UNet(nn.Module):
         frame_context: bool | None = None,
         deep: DeepFeatures | None = None,
     ) -> Tensor:
-        """Velocity [B, out, T, H, W] of x [B, in, T, H, W] (noisy latent, then image latent).
+        """Velocity [G*B, out, T, H, W] of x [B, in, T, H, W] (noisy latent, then image latent).
 
-        timesteps [B] in 0..999; context [B, L, D], text tokens first; fs [B] frame-rate condition (default_fs if None).
+        timesteps [B] in 0..999; context [G*B, L, D], text tokens first: each clip is predicted under G contexts, and
+        what comes before the context is read is computed once; fs [B] frame-rate condition (default_fs if None).
         frame_context: give frame t only its own 16 image tokens (None: exactly when L = 77 + 16 T).
         deep: with features of an earlier step only the outermost blocks run; without, they are stored.
         """
         b, _, t, height, width = x.shape
         dtype = self.dtype
         emb = F.silu(self.embed(timesteps, fs))
+        copies = len(context) // b  # still to be made
+        total = b * copies
         context = self.frame_contexts(context.to(dtype), t, frame_context)
         h = x.to(dtype).permute(2, 0, 3, 4, 1).reshape(t * b, height, width, -1).permute(0, 3, 1, 2)
         stored = deep.hidden if deep is not None else None
         depth = deep.depth if deep is not None else 0
 
         skips = []
+        clips, every = b, emb.repeat(copies, 1)
         blocks = self.input_blocks[:depth] if stored is not None else self.input_blocks
         for i, block in enumerate(blocks):
-            h = self.run(block, h, emb, context, b)
+            h, clips = self.run(block, h, every, context, clips, total)
             if i == 0:
-                h = self.init_attn[0](h, b)
+                h = self.init_attn[0](h, clips)
             skips.append(h)
         outputs = list(self.output_blocks)
         if stored is not None:
             h, outputs = stored, outputs[-depth:]
         else:
-            h = self.run(self.middle_block, h, emb, context, b)
+            h, _ = self.run(self.middle_block, h, every, context, clips, total)
         for i, block in enumerate(outputs):
             if deep is not None and stored is None and i == len(outputs) - depth:
                 deep.hidden = h
-            h = torch.cat([h.permute(0, 2, 3, 1), skips.pop().permute(0, 2, 3, 1)], dim=-1).permute(0, 3, 1, 2)
-            h = self.run(block, h, emb, context, b)
+            skip = skips.pop().permute(0, 2, 3, 1)
+            # Features that all contexts share are copied only here, while they are joined.
+            clip = skip.view(t, 1, -1, *skip.shape[1:])
+            rest = h.permute(0, 2, 3, 1).view(t, total // clip.shape[2], clip.shape[2], *skip.shape[1:3], -1)
+            joined = torch.cat([rest, clip.expand(-1, rest.shape[1], -1, -1, -1, -1)], dim=-1).flatten(0, 2)
+            h, _ = self.run(block, joined.permute(0, 3, 1, 2), every, context, total, total)
         h = self.out[2].of_norm(self.out[0], h)
-        return h.permute(0, 2, 3, 1).reshape(t, b, height, width, -1).permute(1, 4, 0, 2, 3)
+        return h.permute(0, 2, 3, 1).reshape(t, total, height, width, -1).permute(1, 4, 0, 2, 3)
 
     def embed(self, timesteps: Tensor, fs: Tensor | None) -> Tensor:
         """[B, 4 * model_channels] embedding of timesteps [B] and frame-rate condition fs [B]."""
@@ -154,27 +168,35 @@ class UNet(nn.Module):
         return torch.cat([text.expand(frames, *text.shape), image], dim=2).flatten(0, 1)
 
     @staticmethod
-    def run(block: nn.Module, h: Tensor, emb: Tensor, context: Tensor, clips: int) -> Tensor:
-        """One entry of the network on h [T*B, C, H, W]; emb [B, E], context [M, L, D], B = clips."""
+    def run(block: nn.Module, h: Tensor, emb: Tensor, context: Tensor, clips: int, total: int) -> tuple[Tensor, int]:
+        """One entry of the network on h [T*clips, C, H, W]; emb [total, E], context [M, L, D].
+
+        The first layer that reads the context makes ``total`` clips of them. Returns h and how many clips it has.
+        """
         for layer in block.children():
             if isinstance(layer, ResBlock):
-                h = layer(h, emb, clips)
+                h = layer(h, emb[:clips], clips)
             elif isinstance(layer, SpatialTransformer):
-                h = layer(h, context)
+                h = layer(h, context, clips, total // clips)
+                clips = total
             elif isinstance(layer, TemporalTransformer):
                 h = layer(h, clips)
             else:
                 h = layer(h)
-        return h
+        return h, clips
 
     def optimise(self) -> "UNet":
-        """Fuse projections, align and store convolution weights channels-last (once, after loading, for inference)."""
+        """Join, merge, fold and align weights, convolutions channels-last (once, after loading, for inference)."""
         self.out[2].align()
         for module in self.modules():
             if isinstance(module, Attention):
                 module.fuse()
+            elif isinstance(module, Transformer):
+                module.merge()
+            elif isinstance(module, Upsample):
+                module.fold()
             elif isinstance(module, TimeConv):
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
-            elif isinstance(module, nn.Conv2d):
+            elif isinstance(module, nn.Conv2d) and module.weight is not None:
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
         return self.eval().requires_grad_(False)

@@ -9,10 +9,22 @@ if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("needs a CUDA device, or Triton with TRITON_INTERPRET=1", allow_module_level=True)
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from holotime.animate.diffusion import triton_kernels
-from holotime.animate.diffusion.kernels import add_bias_plain, add_layer_norm_plain, geglu_plain
+from holotime.animate.diffusion import triton_kernels, triton_products
+from holotime.animate.diffusion.graphs import GraphedUNet
+from holotime.animate.diffusion.kernels import (
+    add_bias_plain,
+    add_layer_norm_plain,
+    convolve_time,
+    geglu_plain,
+    interleave_plain,
+)
 from holotime.animate.diffusion.norm import group_norm
+from holotime.animate.diffusion.random_checkpoint import TINY
+from holotime.animate.diffusion.triton_products import Tile
+from holotime.animate.diffusion.unet import DeepFeatures, UNet
 
+# The interpreter counts loops by arrays of one number.
+pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array with ndim > 0:DeprecationWarning")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -77,3 +89,50 @@ def test_add_bias() -> None:
     rows = x.permute(0, 2, 3, 1).reshape(-1, 96)
     triton_kernels.add_bias(rows, y.permute(0, 2, 3, 1).reshape(-1, 96), bias)
     torch.testing.assert_close(rows.view(5, 3, 7, 96).permute(0, 3, 1, 2), expected)
+
+
+@pytest.mark.parametrize("shape", [(300, 96, 72), (64, 64, 320), (130, 32, 40)])
+def test_product(shape: tuple[int, int, int]) -> None:
+    m, k, n = shape
+    generator = torch.Generator().manual_seed(n)
+    a, b, bias, residual = (torch.randn(*s, generator=generator).to(DEVICE) for s in ((m, k), (n, k), (n,), (m, n)))
+    close = {"atol": 1e-4, "rtol": 1e-4}
+    tile = Tile(64, 64, 4, 2)  # in single precision a tile takes twice the memory
+    torch.testing.assert_close(triton_products.product(a, b, tile=tile), a @ b.T, **close)
+    got = triton_products.product(a, b, bias, residual=residual, tile=tile)
+    torch.testing.assert_close(got, a @ b.T + bias + residual, **close)
+    both, two = torch.cat([b, b.flip(0)]) / k**0.5, torch.cat([bias, -bias])
+    expected = geglu_plain(a @ both.T + two)
+    torch.testing.assert_close(triton_products.product(a, both, two, gate=True, tile=tile), expected, **close)
+
+
+def test_convolution_over_time_as_a_product() -> None:
+    generator = torch.Generator().manual_seed(4)
+    rows = torch.randn(5, 21, 32, generator=generator).to(DEVICE)
+    weight = torch.randn(64, 3, 32, generator=generator).to(DEVICE) / 10
+    expected = convolve_time(rows.cpu().double(), weight.cpu().double()).float().to(DEVICE)
+    flat = triton_products.product(
+        rows.flatten(0, 1), weight.flatten(1), taps=3, first_shift=-21, shift=21, tile=Tile(64, 64, 4, 2)
+    )
+    torch.testing.assert_close(flat.view(5, 21, 64), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_interleave() -> None:
+    generator = torch.Generator().manual_seed(5)
+    x, bias = torch.randn(2, 4 * 40, 4, 6, generator=generator).to(DEVICE), torch.arange(40.0, device=DEVICE)
+    got = triton_kernels.interleave(x.permute(0, 2, 3, 1), bias).permute(0, 3, 1, 2)
+    torch.testing.assert_close(got, interleave_plain(x, bias))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_recorded_passes_are_the_same_passes() -> None:
+    torch.manual_seed(0)
+    unet = UNet(TINY.unet).to(DEVICE, torch.float16).optimise()
+    graphed = GraphedUNet(unet)
+    time, deep, replayed = torch.tensor([500], device=DEVICE), DeepFeatures(), DeepFeatures()
+    with torch.inference_mode():
+        for _ in range(3):  # a full pass, then shallow ones
+            x, context = torch.randn(1, 8, 4, 16, 32, device=DEVICE), torch.randn(2, 81, 32, device=DEVICE)
+            expected = unet(x, time, context, deep=deep)
+            assert torch.equal(graphed(x, time, context, deep=replayed), expected)
+            time = time - 1

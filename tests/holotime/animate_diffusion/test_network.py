@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from holotime.animate.diffusion import kernels
+from holotime.animate.diffusion.blocks import Upsample
 from holotime.animate.diffusion.config import ModelConfig, UNetConfig
 from holotime.animate.diffusion.norm import group_norm
 from holotime.animate.diffusion.random_checkpoint import TINY, checkpoint_shapes, random_tensor
@@ -111,3 +112,35 @@ def test_group_norm_statistics(clips: int) -> None:
 def test_geglu() -> None:
     x = torch.randn(3, 5, 8)
     torch.testing.assert_close(kernels.geglu(x), x[..., :4] * torch.nn.functional.gelu(x[..., 4:]))
+
+
+@pytest.mark.parametrize("wrap", list(Wrap))
+@pytest.mark.parametrize("width", [4, 8, 16, 24, 32])
+def test_folded_upsampling_is_the_same(wrap: Wrap, width: int) -> None:
+    """Also where the overlap is not a whole number of columns of the small or the large picture."""
+    torch.manual_seed(width)
+    up = Upsample(8).requires_grad_(False)
+    set_wrap(up, wrap)
+    x = torch.randn(2, 8, 5, width).contiguous(memory_format=torch.channels_last)
+    expected = up(x)
+    up.fold()
+    torch.testing.assert_close(up(x), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+@pytest.mark.parametrize("shallow", [False, True])
+def test_one_clip_under_several_contexts(clips: int, shallow: bool) -> None:
+    """What is shared by the contexts is computed once, with the result of separate passes."""
+    torch.manual_seed(clips)
+    net = random_unet().optimise()
+    x, context = torch.randn(clips, 8, 3, 16, 16), torch.randn(2 * clips, 81, 32)
+    time = torch.arange(clips) * 100 + 300
+
+    def run(x: torch.Tensor, time: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        deep = DeepFeatures()
+        full = net(x, time, context, deep=deep)
+        return net(x * 0.9, time, context, deep=deep) if shallow else full
+
+    apart = run(x.repeat(2, 1, 1, 1, 1), time.repeat(2), context)
+    torch.testing.assert_close(run(x, time, context), apart, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(apart[:clips], apart[clips:])

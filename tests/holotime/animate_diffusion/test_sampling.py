@@ -27,7 +27,8 @@ class Linear(torch.nn.Module):
     dtype = torch.float32
 
     def forward(self, x, timesteps, context, fs, *, frame_context=None, deep=None):
-        return 0.3 * x[:, :4] + 0.1 * x[:, 4:] + context.mean() + timesteps.view(-1, 1, 1, 1, 1) / 5000
+        told = context.mean((1, 2)).view(-1, 1, 1, 1, 1)  # one clip is predicted under several contexts
+        return 0.3 * x[:, :4] + 0.1 * x[:, 4:] + told + timesteps.view(-1, 1, 1, 1, 1) / 5000
 
 
 def conditioning(width: int = 32) -> Conditioning:
@@ -135,7 +136,7 @@ def test_batched_and_windowed_runs_agree_with_plain_ones() -> None:
 def test_damaged_weights_are_reported() -> None:
     class Broken(Linear):
         def forward(self, x, *args, **kwargs):
-            return x[:, :4] * float("nan")
+            return x[:, :4].expand(2, -1, -1, -1, -1) * float("nan")
 
     sampler = Sampler(Broken(), DDIMSchedule.make(NOISE, 3, 1.0), conditioning())
     with pytest.raises(HoloTimeError, match="not finite at timestep 999"):
