@@ -23,6 +23,7 @@ RETRIES = 2  # times that a job is begun again after a worker died under it
 CANCEL_SECONDS = 0.8  # that a worker has to stop by itself before it is killed
 START_RETRIES = 6  # that a worker may die in a row, whatever it was given
 LOG_BYTES = 8000  # of a failed job's log that the journal keeps
+KEEP_JOBS = 20_000  # finished ones that the journal remembers
 KEEP_LOG = 256 << 10  # bytes of a finished job's log that stay on the disk
 AUTO, LOW = "auto", "low"  # memory plans
 
@@ -45,15 +46,15 @@ class Jobs:
 
     def __init__(
         self, root: Path, journal: Journal, store: BlobStore, supervisor: Supervisor, limits: Limits,
-        publish: Callable[[str, Message], None], *, keep_models: int = 0, keep_seconds: float = 30 * 86400.0,
+        publish: Callable[[str, Message], None], *, keep_models: int = 0,
     ) -> None:  # fmt: skip
-        """``keep_models``: bytes of models that a worker may keep loaded. ``keep_seconds``: of finished jobs."""
+        """``keep_models``: bytes of models that a worker may keep loaded."""
         self._root, self._journal, self._store, self._supervisor = root, journal, store, supervisor
         self._limits, self._publish, self._keep_models = limits, publish, keep_models
         self._running: dict[str, _Running] = {}
         self._deaths: dict[int, str] = {}  # slot -> why its worker is gone, until the journal knows
         self.paused = journal.get_meta("paused") == "1"
-        self._clean(journal.forget(time.time() - keep_seconds))
+        self._clean(journal.forget(KEEP_JOBS))
         for job in journal.recover():
             log.info("job %s was running when the last server ended; it is queued again", job)
 

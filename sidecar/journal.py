@@ -55,6 +55,7 @@ CREATE TABLE stages (
 );
 CREATE INDEX stages_by_kind ON stages (job_kind);
 CREATE TABLE events (number INTEGER PRIMARY KEY, time REAL NOT NULL, job TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX events_by_job ON events (job);
 CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, used REAL NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -65,6 +66,7 @@ ALTER TABLE stages ADD COLUMN work REAL NOT NULL DEFAULT 0;
 ALTER TABLE stages ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE stages ADD COLUMN gpu_memory INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX stages_by_kind ON stages (job_kind);
+CREATE INDEX events_by_job ON events (job);
 """
 _COLUMNS = (
     "job, job_kind, status, priority, created, started, finished, attempts, stage, fraction, note, error_class, error,"
@@ -257,14 +259,16 @@ class Journal:
             }  # fmt: skip
         return totals
 
-    def forget(self, before: float) -> list[str]:
-        """Remove finished jobs that ended before this time (Unix seconds), and old history; gives their ids."""
-        query = "SELECT job FROM jobs WHERE status IN ('succeeded', 'failed', 'cancelled') AND finished < ?"
-        jobs = [row[0] for row in self._db.execute(query, (before,))]
+    def forget(self, keep: int) -> list[str]:
+        """Remove all finished jobs but the newest ``keep``, and old history; gives their ids.
+
+        By number and not by time: a clock that has jumped must not cost anybody a job.
+        """
+        query = "SELECT job FROM jobs WHERE status IN ('succeeded', 'failed', 'cancelled') ORDER BY number DESC"
+        jobs = [row[0] for row in self._db.execute(f"{query} LIMIT -1 OFFSET ?", (keep,))]
         with self._db:
             for table in ("jobs", "results", "attempts", "events"):
                 self._db.executemany(f"DELETE FROM {table} WHERE job = ?", [(job,) for job in jobs])
-            self._db.execute("DELETE FROM events WHERE time < ?", (before,))
             self._db.execute("DELETE FROM stages WHERE rowid <= (SELECT max(rowid) FROM stages) - ?", (50 * HISTORY,))
         return jobs
 

@@ -15,7 +15,8 @@ class Limits:
     uploads: int = 16  # under way at the same time
     requests_per_second: float = 2000.0  # on control and work, without chunks
     burst: float = 4000.0  # requests that may come at once after a pause
-    subscriptions: int = 64  # connections that follow events
+    upload_bytes: int = 64 << 30  # announced by uploads that are not complete
+    subscriptions: int = 256  # connections that follow events
 
 
 class RateLimit:

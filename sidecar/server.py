@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from .rootlock import RootLock, RootLocked
 from .security import fingerprint, private_folder
 from .supervisor import Patience
 
+CANNOT_WRITE = "The folder {} cannot be written ({}). Make room or change its rights, or choose another --root."
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 log = logging.getLogger(__name__)
 
@@ -77,12 +79,16 @@ class Ending:
 def main(argv: list[str] | None = None) -> int:
     """Serve until stopped. Prints one JSON line, {"connection_file": path, "pid": n}, when clients can come."""
     arguments = parser().parse_args(argv)
-    root = private_folder((arguments.root or default_root()).expanduser().resolve())
+    root = (arguments.root or default_root()).expanduser().resolve()
     ending = Ending()
     try:
+        private_folder(root)
         slots = tuple(devices.find(arguments.devices))
     except ValueError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(CANNOT_WRITE.format(root, error.strerror), file=sys.stderr)
         return 2
     options = Options(
         root=root,
@@ -99,12 +105,18 @@ def main(argv: list[str] | None = None) -> int:
     except RootLocked as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(CANNOT_WRITE.format(root, error.strerror), file=sys.stderr)
+        return 2
     with lock:
-        _log_to(root)
         try:
+            _log_to(root)
             broker = Broker(options)
         except (ValueError, ProtocolError) as error:
             print(error, file=sys.stderr)
+            return 2
+        except (OSError, sqlite3.Error) as error:
+            print(CANNOT_WRITE.format(root, error), file=sys.stderr)
             return 2
         try:
             ending.of(broker)
