@@ -1,6 +1,6 @@
 """Many small jobs while worker, server and client are killed at random: is any lost, done twice, or different? JSON.
 
-    python benchmarks/soak.py [--jobs 2000] [--seconds 600] [--seed 0]
+    python benchmarks/soak.py [--jobs 2000] [--seconds 480] [--seed 0] [--devices cpu]
 
 Linux only (finds the worker through /proc). Ends when all jobs are done or the time is over.
 """
@@ -30,9 +30,14 @@ def job_name(number: int) -> str:
     return f"soak-job-{number:06d}"
 
 
+def params(number: int) -> dict:
+    """Every third job takes some steps with checkpoints, the others are over at once."""
+    return {"do": "digest" if number % 3 else "walk", "n": number}
+
+
 def expected(number: int) -> str:
     """The text that the job's result must hold."""
-    return repr([("do", "digest"), ("n", number)])
+    return repr(sorted(params(number).items()))
 
 
 def client_main(root: Path, jobs: int) -> None:
@@ -41,7 +46,7 @@ def client_main(root: Path, jobs: int) -> None:
     with Client(root / "connection.json", timeout=20) as client:
         for number in range(jobs):
             if not (out / str(number)).exists():
-                client.submit("generate", {"do": "digest", "n": number}, job_id=job_name(number))
+                client.submit("generate", params(number), job_id=job_name(number))
         for number in range(jobs):
             if not (out / str(number)).exists():
                 info = client.wait(job_name(number))
@@ -49,21 +54,22 @@ def client_main(root: Path, jobs: int) -> None:
         client.shutdown()
 
 
-def worker_of(server: int) -> int | None:
-    """The pid of a server's worker."""
+def workers_of(server: int) -> list[int]:
+    """The pids of a server's workers."""
     try:
-        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        return [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
     except OSError:
-        return None
-    return int(children[0]) if children else None
+        return []
 
 
-def soak(folder: Path, jobs: int, seconds: float, chance: random.Random) -> dict:
+def soak(folder: Path, jobs: int, seconds: float, chance: random.Random, devices: str = "cpu") -> dict:
     """Run it; gives the counts."""
+    options = ("--runner", "runners:run_job", "--devices", devices)
+    began = time.monotonic()
     root = folder / "root"
     (folder / "out").mkdir()
     command = [sys.executable, __file__, "--client", str(root), "--jobs", str(jobs)]
-    server, _ = start_server(root, "--runner", "runners:run_job")
+    server, _ = start_server(root, *options)
     client = subprocess.Popen(command)
     kills = {"worker": 0, "server": 0, "client": 0}
     end = time.monotonic() + seconds
@@ -76,13 +82,13 @@ def soak(folder: Path, jobs: int, seconds: float, chance: random.Random) -> dict
             continue
         except subprocess.TimeoutExpired:
             victim = chance.choice(["worker", "worker", "server", "client"])
-        worker = worker_of(server.pid)
-        if victim == "worker" and worker:
-            os.kill(worker, 9)
+        workers = workers_of(server.pid)
+        if victim == "worker" and workers:
+            os.kill(chance.choice(workers), 9)
         elif victim == "server":
             server.kill()
             server.wait()
-            server, _ = start_server(root, "--runner", "runners:run_job")
+            server, _ = start_server(root, *options)
         elif victim == "client":
             client.kill()
             client.wait()
@@ -111,6 +117,7 @@ def soak(folder: Path, jobs: int, seconds: float, chance: random.Random) -> dict
         "mismatched": sum(path.exists() and path.read_text() != expected(n) for n, path in texts.items()),
         "not_fetched": sum(not path.exists() for path in texts.values()),
         "attempts": attempts,
+        "seconds": round(time.monotonic() - began, 1),
         "restarts": kills,
     }
 
@@ -118,8 +125,9 @@ def soak(folder: Path, jobs: int, seconds: float, chance: random.Random) -> dict
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2000)
-    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seconds", type=float, default=480)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--devices", default="cpu", help="of the server's workers")
     parser.add_argument("--client", type=Path, default=None, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.client:
@@ -129,9 +137,8 @@ def main() -> None:
             sys.exit(1)
         return
     with tempfile.TemporaryDirectory() as folder:
-        print(
-            json.dumps(soak(Path(folder), arguments.jobs, arguments.seconds, random.Random(arguments.seed)), indent=1)
-        )
+        chance = random.Random(arguments.seed)
+        print(json.dumps(soak(Path(folder), arguments.jobs, arguments.seconds, chance, arguments.devices), indent=1))
 
 
 if __name__ == "__main__":

@@ -226,3 +226,15 @@ def cached(params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress
     folder, _ = StageCache(cache_dir).get("stage", "k" * 64, make)
     (out_dir / "x.bin").write_bytes((folder / "x.bin").read_bytes())
     return {"x": out_dir / "x.bin"}
+
+
+def walk(params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress: Callable, context: JobContext) -> Files:
+    """A few short steps with a checkpoint after each, then the same text as ever."""
+    saved = context.checkpoints("walk", "k" * 64) / "step"
+    for step in range(int(saved.read_text(encoding="utf-8") or 0) if saved.exists() else 0, 5):
+        progress("walking", step / 5, "", None)
+        time.sleep(0.01)  # the work itself
+        partial = saved.with_suffix(".part")
+        partial.write_text(str(step + 1), encoding="utf-8")
+        partial.replace(saved)
+    return digest(params, inputs, out_dir, cache_dir, progress)

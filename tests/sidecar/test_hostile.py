@@ -149,10 +149,9 @@ class Tunnel:
 
 def fill(folder: Path) -> None:
     """Leave no byte free."""
-    with open(folder / "filler", "wb", buffering=0) as file:
-        with contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(1 << 12))
+    with open(folder / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 12))
 
 
 def submit_until_refused(client: Client) -> str:
