@@ -36,7 +36,7 @@ import json
 import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,9 @@ class Pose:
     """One camera: where it is, where it looks, how wide it sees."""
 
     matrix: Matrix4  # camera-to-world, OpenCV axes, metres
-    fov_x: float  # horizontal field of view, radians
+    fov_x: float  # horizontal field of view of the lens without shift, radians
+    shift: tuple[float, float] = (0.0, 0.0)  # of the lens, in widths of the picture: to the right, up
+    clip: tuple[float, float] | None = None  # metres, nearest and farthest that is seen; None: no matter
 
     @property
     def position(self) -> Vector:
@@ -634,6 +636,21 @@ def _pose(rotation: Matrix3, position: Vector, fov_x: float) -> Pose:
     return Pose((*rows, (0.0, 0.0, 0.0, 1.0)), fov_x)
 
 
+def _moved(pose: Pose, rotation: Matrix3, position: Vector) -> Pose:
+    """The same lens elsewhere."""
+    return replace(pose, matrix=_pose(rotation, position, pose.fov_x).matrix)
+
+
+def still(fov_x: float) -> Pose:
+    """The camera at the eye of the panorama: at the origin, level, looking along +Y."""
+    return _pose(_UPRIGHT, (0.0, 0.0, 0.0), fov_x)
+
+
+def placed(pose: Pose, position: Vector) -> Pose:
+    """The same camera at another place (metres)."""
+    return _moved(pose, pose.rotation, position)
+
+
 # --- rotations as quaternions -----------------------------------------------------------------------------------------
 
 Quaternion = tuple[float, float, float, float]  # w, x, y, z; unit
@@ -720,7 +737,15 @@ def _between(poses: Sequence[Pose], u: float, loop: bool) -> Pose:
     )
     here, after = take(i), take(i + 1)
     rotation = _rotation(_slerp(quaternion(here), quaternion(after), x))
-    return _pose(rotation, position, here.fov_x + x * (after.fov_x - here.fov_x))  # type: ignore[arg-type]
+    shift = (_mix(here.shift[0], after.shift[0], x), _mix(here.shift[1], after.shift[1], x))
+    clip = here.clip
+    if here.clip is not None and after.clip is not None:
+        clip = (_mix(here.clip[0], after.clip[0], x), _mix(here.clip[1], after.clip[1], x))
+    return replace(_pose(rotation, position, _mix(here.fov_x, after.fov_x, x)), shift=shift, clip=clip)  # type: ignore[arg-type]
+
+
+def _mix(a: float, b: float, x: float) -> float:
+    return a + x * (b - a)
 
 
 def _need_poses(poses: Sequence[Pose]) -> None:
@@ -760,7 +785,19 @@ def scale(poses: Sequence[Pose], factor: float, about: Vector = (0.0, 0.0, 0.0))
     out = []
     for pose in poses:
         p = tuple(a + factor * (x - a) for a, x in zip(about, pose.position, strict=True))
-        out.append(_pose(pose.rotation, p, pose.fov_x))  # type: ignore[arg-type]
+        out.append(_moved(pose, pose.rotation, p))  # type: ignore[arg-type]
+    return out
+
+
+def level(poses: Sequence[Pose]) -> list[Pose]:
+    """The same path with an even horizon: only the turn about the vertical is kept. Straight up or down looks ahead.
+
+    Stereo panoramas want this: their eyes lie in a level circle, and a world that tilts makes viewers sick.
+    """
+    out = []
+    for pose in poses:
+        x, y = pose.matrix[0][2], pose.matrix[1][2]
+        out.append(_moved(pose, look_at((x, y, 0.0)) if math.hypot(x, y) > 1e-9 else _UPRIGHT, pose.position))
     return out
 
 
@@ -841,6 +878,92 @@ def _compat_poses(name: str, fov_x: float) -> list[Pose]:
         centre = _apply(r, (-rows[0][3], -rows[1][3], -rows[2][3]))
         poses.append(_pose(_matmul(_UPRIGHT, r), _apply(_UPRIGHT, centre), fov_x))
     return poses
+
+
+# --- paths keyed in Blender -------------------------------------------------------------------------------------------
+
+
+def blender_lens(
+    width: int,
+    height: int,
+    *,
+    lens: float,
+    sensor_width: float = 36.0,
+    sensor_height: float = 24.0,
+    sensor_fit: str = "AUTO",
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> tuple[float, tuple[float, float]]:
+    """(fov_x, shift) of a :class:`Pose` for a Blender camera's lens and the size of the render.
+
+    ``lens`` and sensor in millimetres, ``sensor_fit`` AUTO, HORIZONTAL or VERTICAL, ``shift`` as Blender counts it: in
+    sides of the picture that the sensor fits (AUTO: the longer one, always measured by the sensor's width). Pixels are
+    square. Keys of ``lens`` or ``shift`` need this at every frame.
+    """
+    vertical = sensor_fit == "VERTICAL" or (sensor_fit == "AUTO" and height > width)
+    side = height if vertical else width  # pixels that the sensor covers
+    sensor = sensor_height if sensor_fit == "VERTICAL" else sensor_width
+    if not (lens > 0 and sensor > 0 and width > 0 and height > 0):
+        raise PathError(f"A lens of {lens} mm on a sensor of {sensor} mm has no picture. Both must be above zero.")
+    return 2 * math.atan(0.5 * sensor / lens * width / side), (shift[0] * side / width, shift[1] * side / width)
+
+
+def to_json(poses: Sequence[Pose]) -> str:
+    """A path as the sidecar and the command line take it: JSON, one object a frame (see :func:`from_json`)."""
+    _need_poses(poses)
+    entries = []
+    for pose in poses:
+        entry: dict[str, Any] = {"matrix": pose.matrix, "fov_x": pose.fov_x}
+        if pose.shift != (0.0, 0.0):
+            entry["shift"] = pose.shift
+        if pose.clip is not None:
+            entry["clip"] = pose.clip
+        entries.append(entry)
+    return json.dumps(entries, allow_nan=False)
+
+
+def from_json(text: str) -> list[Pose]:
+    """Poses from JSON, one {"matrix": 4x4 camera-to-world, OpenCV axes, "fov_x": radians} a frame.
+
+    Each may also have "shift" [right, up] in widths of the picture and "clip" [nearest, farthest] in metres.
+    PathError for anything else.
+    """
+    try:
+        poses = [_pose_from(entry) for entry in json.loads(text)]
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise PathError(
+            f"The camera path cannot be read ({error}). It is a list with one {{matrix: 4x4, fov_x: radians}} a frame."
+        ) from error
+    if not 0 < len(poses) <= MAX_FRAMES:
+        raise PathError(f"The camera path has {len(poses)} poses; it must have 1 to {MAX_FRAMES}.")
+    for i, pose in enumerate(poses):
+        columns = list(zip(*pose.rotation, strict=True))
+        rigid = all(abs(_dot(columns[a], columns[b]) - (a == b)) < 1e-3 for a in range(3) for b in range(a, 3))
+        turned = _dot(columns[0], _cross(columns[1], columns[2])) > 0
+        if not (_finite([x for row in pose.matrix for x in row]) and 0.01 < pose.fov_x < 3.1):
+            raise PathError(f"Pose {i} of the camera path needs a finite 4x4 matrix and 0.01 < fov_x < 3.1 radians.")
+        if not (rigid and turned):
+            raise PathError(f"Pose {i} of the camera path is scaled or sheared; a camera may only turn and move.")
+        if not (_finite(pose.shift) and max(map(abs, pose.shift)) <= 10):
+            raise PathError(f"Pose {i} of the camera path has the lens shift {pose.shift}; keep it within -10 and 10.")
+        if pose.clip is not None and not (_finite(pose.clip) and 0 < pose.clip[0] < pose.clip[1]):
+            raise PathError(f"Pose {i} of the camera path clips at {pose.clip} m; the nearer must come first, above 0.")
+    return poses
+
+
+def _pose_from(entry: Mapping[str, Any]) -> Pose:
+    matrix = tuple(tuple(float(x) for x in row) for row in entry["matrix"])
+    if len(matrix) != 4 or any(len(row) != 4 for row in matrix):
+        raise ValueError("a matrix is not 4x4")
+    right, up = entry.get("shift", (0.0, 0.0))
+    clip = entry.get("clip")
+    if clip is not None:
+        near, far = clip
+        clip = (float(near), float(far))
+    return Pose(matrix, float(entry["fov_x"]), (float(right), float(up)), clip)
+
+
+def _cross(a: Sequence[float], b: Sequence[float]) -> Vector:
+    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
 # --- nerfstudio -------------------------------------------------------------------------------------------------------

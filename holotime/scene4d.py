@@ -76,6 +76,7 @@ class Scene4D:
     fps: float = 12.0  # frames per second of the clip it was made from
     loop: bool = False  # t = 1 looks like t = 0
     provenance: dict[str, Any] = field(default_factory=dict)  # source digest, backends, seeds, versions
+    safe_walk: dict[str, Any] | None = None  # how far the eye may move: holotime.safe_walk; None: not measured
 
     TENSORS: ClassVar[dict[str, tuple[int, ...]]] = {
         "means": (3,),
@@ -152,6 +153,7 @@ class Scene4D:
             "loop": json.dumps(self.loop),
             "world": "right-handed z-up metres eye-at-origin",
             "provenance": json.dumps(self.provenance, sort_keys=True),
+            **({"safe_walk": json.dumps(self.safe_walk, sort_keys=True)} if self.safe_walk else {}),
         }
 
     def save(self, path: Path | str) -> Path:
@@ -188,4 +190,5 @@ class Scene4D:
             fps=float(meta["fps"]),
             loop=json.loads(meta["loop"]),
             provenance=json.loads(meta.get("provenance", "{}")),
+            safe_walk=json.loads(meta.get("safe_walk", "null")),
         )
