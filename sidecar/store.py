@@ -18,6 +18,8 @@ from pathlib import Path
 
 from .protocol import CHUNK, ProtocolError, hash_file
 
+SYNC_BYTES = 32 << 20  # of an upload between the beginnings of writing through
+
 
 @dataclass
 class _Blob:
@@ -173,6 +175,9 @@ class Upload:
 
     def __post_init__(self) -> None:
         self._digest = hashlib.sha256()
+        self._synced = 0  # bytes that are on their way to the disk
+        self._syncing: threading.Thread | None = None
+        self._sync_error: OSError | None = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.path, "ab+")  # noqa: SIM115 closed in finish, discard or suspend
         self._file.seek(0)
@@ -198,13 +203,38 @@ class Upload:
             raise
         self._digest.update(data)
         self.offset += len(data)
+        if self.offset - self._synced >= SYNC_BYTES:
+            self._synced = self.offset
+            self._sync_soon()
         return self.offset == self.size
+
+    def _sync_soon(self) -> None:
+        """Begin to write through to the disk, so that the wait at the end is short."""
+        if self._syncing is not None and self._syncing.is_alive():
+            return
+        descriptor = os.dup(self._file.fileno())
+
+        def sync() -> None:
+            try:
+                os.fsync(descriptor)
+            except OSError as error:  # the system tells it once only, so it must not be forgotten
+                self._sync_error = error
+            finally:
+                os.close(descriptor)
+
+        self._syncing = threading.Thread(target=sync, name="sync", daemon=True)
+        self._syncing.start()
 
     def finish(self, store: BlobStore) -> None:
         """Check the digest and move the file into the store."""
         if self._digest.hexdigest() != self.sha256:
             self.discard()
             raise ProtocolError("digest", f"what came is not {self.sha256}; it was thrown away")
+        if self._syncing:
+            self._syncing.join()
+        if self._sync_error:
+            self.discard()
+            raise self._sync_error
         os.fsync(self._file.fileno())
         self._file.close()
         store.take(self.path, self.sha256, read_only=True)

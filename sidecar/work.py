@@ -7,6 +7,7 @@ import dataclasses
 import hmac
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .store import BlobStore, Upload
 log = logging.getLogger(__name__)
 BRIDGE = "inproc://work-broker"  # frames: connection, client, request one way; connection, reply the other
 STOP = b""
+KEEP_PARTIAL_SECONDS = 7 * 86400.0  # of an upload that was broken off
 
 
 class WorkChannel(threading.Thread):
@@ -35,6 +37,7 @@ class WorkChannel(threading.Thread):
         """
         super().__init__(name="work channel", daemon=True)
         self._socket, self._store, self._inbox, self._proof = socket, store, inbox, proof
+        _clean(root / "partial")
         self._partial, self._limits, self._room, self._known = root / "partial", limits, room, known
         self._rate = RateLimit(limits)
         self._uploads: dict[tuple[str, str], Upload] = {}  # (client, sha256)
@@ -152,13 +155,22 @@ class WorkChannel(threading.Thread):
                 del self._uploads[key]
             if sum(owner == client for owner, _ in self._uploads) >= self._limits.uploads:
                 self._forget_oldest(client)
-            self._make_room(request.size)
             path = self._partial / f"{client}-{request.sha256}"
+            self._check_share(client, request.size, path)
+            self._make_room(request.size)
             upload = self._uploads[key] = Upload(request.sha256, request.size, path)
         self._owners[key] = connection
         if upload.offset == upload.size:
             return self._complete(key, upload)
         return protocol.Granted(sha256=request.sha256, offset=upload.offset, credit=protocol.WINDOW, restart=True)
+
+    def _check_share(self, client: str, size: int, path: Path) -> None:
+        """One client must not fill the disk with what it never completes."""
+        begun = sum(p.stat().st_size for p in self._partial.glob(f"{client}-{'?' * 64}") if p != path)
+        announced = sum(u.size - u.offset for (owner, _), u in self._uploads.items() if owner == client)
+        if begun + announced + size > self._limits.upload_bytes:
+            text = f"more than {self._limits.upload_bytes} bytes of incomplete uploads: complete some first"
+            raise ProtocolError("limit", text)
 
     def _forget_oldest(self, client: str) -> None:
         """Its file stays, so nothing is lost but the right to go on without a new put."""
@@ -194,3 +206,12 @@ class WorkChannel(threading.Thread):
             self._socket.send_multipart([connection, frame], zmq.NOBLOCK, copy=len(frame) < 65536)
         except zmq.ZMQError:  # the client is gone, or reads nothing: it will ask again
             log.debug("a reply on the work channel was dropped")
+
+
+def _clean(partial: Path) -> None:
+    """Uploads that nobody has gone on with for long are given up."""
+    partial.mkdir(exist_ok=True)
+    now = time.time()
+    for path in partial.iterdir():
+        if now - path.stat().st_mtime > KEEP_PARTIAL_SECONDS:
+            path.unlink()
