@@ -3,6 +3,7 @@
 ``generate``: inputs ``panorama`` and, optionally, ``hint``; settings of :class:`holotime.pipeline.GenerateConfig`.
 ``render``: input ``scene`` and, optionally, ``path``: a camera path as JSON, one {"matrix": 4x4 camera-to-world with
 OpenCV axes, "fov_x": radians} a frame; settings of :class:`RenderConfig`.
+``export``: input ``scene``; settings of :class:`holotime.export.job.ExportConfig`.
 """
 
 import json
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from holotime import camera_path
 from holotime.config import from_params, setting
 from holotime.errors import InputError
+from holotime.export.job import ExportConfig, export
 from holotime.job_context import NO_CONTEXT, JobContext
 from holotime.pipeline import GenerateConfig, JobProgress, generate, write_results
 from holotime.presets import presets_root
@@ -89,7 +91,18 @@ def _render(
     return {name: out_dir / name}
 
 
-JOBS: dict[str, Callable[..., dict[str, Path]]] = {"generate": _generate, "render": _render}
+def _export(
+    params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progress: JobProgress, context: JobContext
+) -> dict[str, Path]:
+    config = from_params(ExportConfig, params)
+    if "scene" not in inputs:
+        raise InputError("An export job needs the input 'scene'.")
+    scene = Scene4D.load(inputs["scene"])
+    made = export(scene, config, out_dir, progress=lambda f, note="": progress("export", f, note, None))
+    return {made.name: made}
+
+
+JOBS: dict[str, Callable[..., dict[str, Path]]] = {"generate": _generate, "render": _render, "export": _export}
 
 
 def video_name(config: RenderConfig) -> str:
