@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
-"""How fast the CPU rasterizer draws, and how near it is to its torch twin. Prints JSON.
+"""How fast pictures are drawn, and how near they are to their references. Prints JSON.
 
     python benchmarks/render.py [--splats 400000] [--width 1024] [--repeat 5]
+    python benchmarks/render.py --backend gpu [--splats 1000000] [--frames 1000]
 
 The scene is a room of splats as a lift makes them: one for each equal share of the sphere, as wide as its share, at the
 distance of walls, floor and a few balls. Seconds are the best and the median of ``--repeat`` frames after one warm-up;
 "first_frame" is a fresh process without and with kernels compiled before. Read the load average beside the figures.
+
+On the GPU a third of the splats move and half of those come and go. "rendered" are frames that stay on the card as
+bytes, holes filled; "delivered" are frames in the host's memory, as an encoder takes them.
 """
 
 import argparse
 import json
 import math
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -23,7 +28,18 @@ from pathlib import Path
 import numpy as np
 
 from holotime.render import EquirectCamera, PerspectiveCamera, fill_holes, jit, prepare, rasterize, upright
-from holotime.scene4d import Gaussians
+from holotime.render.views import Output, View, renderer
+from holotime.scene4d import ALWAYS, Gaussians, Scene4D
+
+VIDEO = Output("uint8", alpha=False, distance="none")
+GPU_VIEWS = {
+    "ods_5760x5760": ("ods", (5760, 5760)),
+    "equirect_4096x2048": ("equirect", (4096, 2048)),
+    "perspective_1920x1080": ("perspective", (1920, 1080)),
+    "vr180_7680x3840": ("vr180", (7680, 3840)),
+    "fisheye_4096": ("fisheye", (4096, 4096)),
+    "cubemap_6144x4096": ("cubemap", (6144, 4096)),
+}
 
 
 def room(count: int, seed: int = 0) -> Gaussians:
@@ -50,6 +66,80 @@ def room(count: int, seed: int = 0) -> Gaussians:
         "colors": 0.5 + 0.4 * np.sin(7 * means),
     }
     return Gaussians(**{name: a.astype(np.float32) for name, a in arrays.items()})
+
+
+def moving(gaussians: Gaussians, seed: int = 0) -> Scene4D:
+    """A scene of two seconds in which a third of the splats move and half of those are there for a while only."""
+    rng = np.random.default_rng(seed)
+    count = len(gaussians)
+    moves = rng.random(count) < 1 / 3
+    window = np.where(moves & (rng.random(count) < 0.5), np.log(0.3), ALWAYS)
+    motion = np.where(moves[:, None, None], rng.normal(0, [[[0.2], [0.1], [0.05]]], (count, 3, 3)), 0)
+    return Scene4D(
+        means=gaussians.means,
+        motion=motion * gaussians.scales.mean() / 0.02,
+        quats=gaussians.quats,
+        omegas=np.where(moves[:, None], rng.normal(0, 0.2, (count, 4)), 0),
+        log_scales=np.log(gaussians.scales),
+        opacity_logits=np.log(gaussians.opacities / (1 - gaussians.opacities)),
+        t_centers=rng.random(count),
+        t_log_scales=window,
+        colors=gaussians.colors,
+        duration=2.0,
+        loop=True,
+    )
+
+
+def shots(view: View, count: int):
+    """``count`` views from a camera that sways by 5 cm, at 30 frames a second."""
+    for k in range(count):
+        pose = upright((0.05 * math.sin(0.1 * k), 0.05 * math.cos(0.1 * k), 0.0))
+        yield View(view.projection, view.size, pose, output=view.output), k / 30
+
+
+def on_gpu(options: argparse.Namespace) -> dict:
+    """Frames per second and memory of ``GPU_VIEWS``."""
+    import torch
+
+    from holotime.render.gpu.renderer import GpuRenderer
+
+    scene = moving(room(options.splats))
+    draws = GpuRenderer(scene)
+    result: dict = {"splats": options.splats, "device": draws.note, "devices": len(draws.devices), "views": {}}
+    for name, (projection, size) in GPU_VIEWS.items():
+        view = View(projection, size, output=VIDEO)
+        first = draws.devices[0]
+        for warm, seconds in shots(view, 4):
+            first.frame(warm, seconds)
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        counts = {"rendered": options.frames, "delivered": options.frames}
+        found = {}
+        for kind, count in counts.items():
+            start = time.perf_counter()
+            if kind == "rendered":
+                for each, seconds in shots(view, count):
+                    first.frame(each, seconds)
+                torch.cuda.synchronize()
+            else:
+                for frame in draws.draw_many(shots(view, count)):
+                    assert frame.color.shape[:2] == size[::-1]
+            found[f"{kind}_per_second"] = round(count / (time.perf_counter() - start), 1)
+        found["gpu_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+        found["gpu_reserved_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
+        found["host_peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+        result["views"][name] = found
+    result["difference_to_cpu_db"] = {
+        name: to_cpu(scene, projection, tuple(s // 8 for s in size)) for name, (projection, size) in GPU_VIEWS.items()
+    }
+    return result
+
+
+def to_cpu(scene: Scene4D, projection: str, size: tuple[int, int]) -> float:
+    """Peak signal-to-noise ratio of the GPU's picture against the CPU's, colours in [0, 1]."""
+    view = View(projection, size, upright((0.05, 0.0, 0.0)))
+    pictures = [renderer(backend, scene).draw(view, 0.5).color for backend in ("gpu", "cpu")]
+    return round(-10 * math.log10(float(np.mean((pictures[0] - pictures[1]) ** 2)) + 1e-20), 1)
 
 
 def timed(work: Callable[[], object], repeat: int) -> dict[str, float]:
@@ -100,7 +190,12 @@ def main() -> None:
     parser.add_argument("--splats", type=int, default=400_000)
     parser.add_argument("--width", type=int, default=1024, help="of the panorama; the pinhole is as wide, 16:9")
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--backend", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--frames", type=int, default=100, help="of each view on the GPU")
     options = parser.parse_args()
+    if options.backend == "gpu":
+        print(json.dumps(on_gpu(options), indent=2))
+        return
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     scene = room(options.splats)
     width, height = options.width, options.width // 2

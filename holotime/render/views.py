@@ -24,7 +24,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ BACKENDS = ("auto", "cpu", "gpu")
 FLAT = ("perspective", "cubemap")  # projections that have a planar depth
 SHAPES = {"equirect": (2, 1), "ods": (1, 1), "vr180": (2, 1), "fisheye": (1, 1), "cubemap": (3, 2)}  # width : height
 STEPS = {"equirect": 2, "ods": 2, "vr180": 4, "fisheye": 1, "cubemap": 3}  # the width is a multiple of this
+COVERED = 0.99  # alpha from which a pixel needs nothing behind it
+SURROUNDINGS = 1024  # most rows of the panorama that fills a cube map's holes
 IPD = 0.064  # metres between the eyes of an average adult
 
 Behind = Literal["fill", "transparent"] | tuple[float, float, float]
@@ -68,13 +70,13 @@ class Output:
             raise InputError(f"Behind the splats comes fill, transparent or three sRGB values, not {self.behind!r}.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a pose is an array: views are not compared
 class View:
     """One picture to be drawn. Raises InputError where size and projection do not fit."""
 
     projection: Projection
     size: tuple[int, int]  # width and height of the whole picture, pixels
-    pose: NDArray = field(default_factory=upright, compare=False)  # [4, 4] camera-to-world, OpenCV axes, of the head
+    pose: NDArray = field(default_factory=upright)  # [4, 4] camera-to-world, OpenCV axes, of the head
     ipd_m: float = IPD  # metres between the eyes (ods, vr180)
     fov: float = math.radians(90)  # radians: of the side that ``fit`` names (perspective)
     fit: Literal["auto", "horizontal", "vertical"] = "auto"  # Blender's sensor fit; auto is the longer side
@@ -111,7 +113,7 @@ class View:
     def layout(self) -> tuple[Panel, ...]:
         """The cameras and the parts of the picture that they draw."""
         width, height = self.size
-        clip = {} if self.clip is None else {"near": float(self.clip[0]), "far": float(self.clip[1])}
+        clip: dict[str, Any] = {} if self.clip is None else {"near": float(self.clip[0]), "far": float(self.clip[1])}
         whole = EquirectCamera(2, 1, self.pose, **clip)  # for its clip distances, and to check the pose
         both = (whole.near, whole.far)
         if self.projection == "ods":
@@ -163,10 +165,21 @@ class Renderer(Protocol):
         ...
 
 
+def surrounding_height(size: int) -> int:
+    """Rows of the panorama that fills the holes of cube faces of ``size`` pixels: as fine as they, within reason."""
+    return min(2 * size, SURROUNDINGS)
+
+
+def surrounding_camera(view: View) -> EquirectCamera:
+    """The camera of that panorama for a cube map."""
+    height = surrounding_height(view.size[1] // 2)
+    return EquirectCamera(2 * height, height, view.pose)
+
+
 def axial(panel: Panel) -> NDArray[np.float32]:
     """[h, w] depth along the optical axis for each metre along the ray of a flat panel's pixels."""
     d = rays(panel.camera)
-    return d[..., 2] / np.linalg.norm(d, axis=-1)
+    return np.asarray(d[..., 2] / np.linalg.norm(d, axis=-1), np.float32)
 
 
 class CpuRenderer:
@@ -208,10 +221,11 @@ class CpuRenderer:
     @staticmethod
     def _around(gaussians: Gaussians, view: View, pictures: list[Picture]) -> NDArray | None:
         """A filled panorama for the holes of a cube map, whose faces would each fill theirs differently."""
-        if view.projection != "cubemap" or view.output.behind != "fill" or min(p.alpha.min() for p in pictures) > 0.99:
+        if view.projection != "cubemap" or view.output.behind != "fill":
             return None
-        height = max(2, view.size[1])
-        return fill_holes(rasterize(gaussians, EquirectCamera(2 * height, height, view.pose)))
+        if min(float(picture.alpha.min()) for picture in pictures) >= COVERED:
+            return None
+        return fill_holes(rasterize(gaussians, surrounding_camera(view)))
 
     def draw_many(self, shots: Iterable[tuple[View, float]]) -> Iterator[Frame]:
         """See :class:`Renderer`."""
@@ -223,13 +237,12 @@ def finish(picture: Picture, panel: Panel, behind: Behind, around: NDArray | Non
     """[h, w, 3] a drawn panel over what comes ``behind``; ``around`` is a filled panorama for a cube's holes."""
     camera = panel.camera
     if behind == "transparent":
-        return picture.color / np.maximum(picture.alpha, 1e-6)[..., None]
+        return np.divide(picture.color, np.maximum(picture.alpha, 1e-6)[..., None], dtype=np.float32)
     if behind != "fill":
         color = picture.color + (1 - picture.alpha)[..., None] * np.asarray(behind, np.float32)
-    elif around is not None:
-        # In the panorama's own axes: the face's rays as that upright panorama names its directions.
-        d = rays(camera) @ np.asarray(_face_turn(panel.name), np.float32).T
-        far = sphere.sample(around, *sphere.to_pixels(d, around.shape[0], around.shape[1]))
+    elif around is not None:  # the face's rays in the axes of the panorama that ``surrounding_camera`` sees
+        x, y = sphere.to_pixels(rays(camera) @ sphere.cube_rotations()[panel.name].T, *around.shape[:2])
+        far: NDArray[np.float32] = np.asarray(sphere.sample(around, x, y), np.float32)
         color = picture.color + (1 - picture.alpha)[..., None] * far
     else:
         color = fill_holes(picture, wrap=isinstance(camera, EquirectCamera) and not camera.half)
@@ -237,11 +250,6 @@ def finish(picture: Picture, panel: Panel, behind: Behind, around: NDArray | Non
     if lit is not None:
         color[~lit] = 0
     return color
-
-
-def _face_turn(name: str) -> NDArray[np.float64]:
-    """[3, 3] from a cube face's camera axes to the upright panorama's world."""
-    return sphere.cube_rotations()[name]
 
 
 def renderer(backend: str, scene: Scene4D) -> Renderer:

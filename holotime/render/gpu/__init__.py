@@ -3,6 +3,8 @@
 from functools import lru_cache
 from importlib.util import find_spec
 
+LEAST_CAPABILITY = (7, 0)  # CUDA compute capability that Triton supports
+
 
 @lru_cache(maxsize=1)
 def why_not() -> str | None:
@@ -13,4 +15,6 @@ def why_not() -> str | None:
         return "torch sees no CUDA device"
     if find_spec("triton") is None:
         return "Triton is not installed"
+    if torch.cuda.get_device_capability() < LEAST_CAPABILITY:
+        return f"{torch.cuda.get_device_name()} is too old for Triton"
     return None

@@ -20,7 +20,7 @@ from holotime.render.tiles import TILE
 
 MOST_ENTRIES = 48 << 20  # in one go; more are drawn in bands of rows, so that memory stays bounded
 DEAL_BLOCK = 256  # entries to a program
-WARPS = 4  # to a tile
+WARPS = 1  # to a tile: eight pixels a thread wait better for records than two
 AHEAD = 4  # splats whose records are fetched together
 _TILE = tl.constexpr(TILE)
 _RECORD = tl.constexpr(RECORD)

@@ -401,11 +401,11 @@ def project(packed: Tensor, t: float, camera: Camera, low_pass: float = LOW_PASS
     grid = (triton.cdiv(n, BLOCK),)
     size = (camera.width, camera.height)
     if isinstance(camera, PerspectiveCamera):
-        optics = (camera.focal, *camera.center, *size, low_pass)
-        _project_perspective[grid](*head, *place, *optics, BLOCK=BLOCK)
+        optics: tuple[float, ...] = (camera.focal, *camera.center)
+        _project_perspective[grid](*head, *place, *optics, *size, low_pass, BLOCK=BLOCK)
     else:
         eye = float(getattr(camera, "eye", 0.0))
-        optics = (eye, camera.pixel, *size, low_pass)
+        optics = (eye, camera.pixel)
         kind = {"LENS": lens_of(camera), "STEREO": eye != 0, "HALF": getattr(camera, "half", False)}
-        _project_sphere[grid](*head, *place, *optics, **kind, BLOCK=BLOCK)
+        _project_sphere[grid](*head, *place, *optics, *size, low_pass, **kind, BLOCK=BLOCK)
     return records, boxes, depths, counts

@@ -7,25 +7,26 @@ Frames are dealt to the devices in turn; at most two for each device are under w
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from holotime import sphere
 from holotime.errors import OutOfMemory
 from holotime.render.cameras import Camera, EquirectCamera
 from holotime.render.eyes import Panel
-from holotime.render.gpu.blend import Drawn, Optics, draw
+from holotime.render.gpu.blend import Optics, draw
 from holotime.render.gpu.finish import finish
 from holotime.render.gpu.project import pack
 from holotime.render.project import rays
-from holotime.render.views import Frame, View, axial
+from holotime.render.views import COVERED, Frame, View, axial, surrounding_camera, surrounding_height
 from holotime.scene4d import Scene4D
 
 UNDER_WAY = 2  # frames on each device at once
@@ -41,6 +42,7 @@ class DeviceRenderer:
         self.scene, self.device = scene, device
         self.packed = pack(scene, device)
         self._optics: dict[tuple, Optics] = {}
+        self._tables: dict[tuple, Tensor] = {}
 
     def optics(self, camera: Camera) -> Optics:
         """The camera's tables on the device, kept for the next frame: they do not depend on its pose or eye."""
@@ -63,6 +65,7 @@ class DeviceRenderer:
         alpha = torch.empty(height, width, device=self.device) if output.alpha else None
         distance = torch.empty(height, width, device=self.device) if output.distance != "none" else None
         filling = output.behind == "fill"
+        surroundings: Tensor | None = None
         for panel in panels:
             camera = panel.camera
             optics = self.optics(camera)
@@ -71,44 +74,57 @@ class DeviceRenderer:
                 alpha[panel.rows, panel.columns] = drawn.alpha
             if distance is not None:
                 distance[panel.rows, panel.columns] = (
-                    drawn.distance * self._axial(panel) if output.distance == "planar" else drawn.distance
+                    drawn.distance * self._table(axial, panel) if output.distance == "planar" else drawn.distance
                 )
-            wrap = isinstance(camera, EquirectCamera) and not camera.half
             behind = output.behind
-            if filling and view.projection == "cubemap" and float(drawn.alpha.min()) <= 0.99:
-                drawn, behind = self._with_surroundings(view, panel, drawn, t), (0.0, 0.0, 0.0)
+            if filling and view.projection == "cubemap" and float(drawn.alpha.min()) < COVERED:
+                if surroundings is None:
+                    surroundings = self._panorama(view, t)
+                around = F.grid_sample(surroundings, self._table(_grid, panel)[None], "bilinear", "border", False)[0]
+                drawn = replace(drawn, color=drawn.color + (1 - drawn.alpha) * around)
+                behind = (0.0, 0.0, 0.0)
+            wrap = isinstance(camera, EquirectCamera) and not camera.half
             finish(drawn, optics.bend, color, (panel.x, panel.y), behind, wrap=wrap)
         return color, alpha, distance
 
-    def _axial(self, panel: Panel) -> Tensor:
-        return torch.from_numpy(axial(panel)).to(self.device)
+    def _table(self, make: Callable[[Panel], NDArray], panel: Panel) -> Tensor:
+        """``make(panel)`` on the device, kept for the next frame: it does not depend on the camera's pose."""
+        key = (make.__name__, panel.name, panel.camera.width, panel.camera.height, getattr(panel.camera, "focal", 0))
+        if key not in self._tables:
+            if len(self._tables) >= CACHED:
+                self._tables.clear()
+            self._tables[key] = torch.from_numpy(make(panel)).to(self.device)
+        return self._tables[key]
 
-    def _with_surroundings(self, view: View, panel: Panel, drawn: Drawn, t: float) -> Drawn:
-        """A cube face whose holes show a filled panorama, so that the faces fit at their edges."""
-        height = max(2, view.size[1])
-        camera = EquirectCamera(2 * height, height, view.pose)
+    def _panorama(self, view: View, t: float) -> Tensor:
+        """[1, 3, h, w + 2] a filled panorama with a column more on each side, for the holes of a cube map."""
+        camera = surrounding_camera(view)
         optics = self.optics(camera)
-        panorama = torch.empty(height, 2 * height, 3, device=self.device)
+        panorama = torch.empty(camera.height, camera.width, 3, device=self.device)
         finish(draw(self.packed, t, camera, optics), optics.bend, panorama, (0, 0), "fill", wrap=True)
-        d = rays(panel.camera) @ sphere.cube_rotations()[panel.name].astype(np.float32).T
-        x, y = sphere.to_pixels(d, height, 2 * height)
-        wide = F.pad(panorama.permute(2, 0, 1)[None], (1, 1, 0, 0), mode="circular")
-        grid = np.stack([2 * (x + 1) / (2 * height + 2) - 1, 2 * y / height - 1], -1).astype(np.float32)
-        around = F.grid_sample(wide, torch.from_numpy(grid)[None].to(self.device), "bilinear", "border", False)[0]
-        return Drawn(drawn.color + (1 - drawn.alpha) * around, drawn.alpha, drawn.distance)
+        return F.pad(panorama.permute(2, 0, 1)[None], (1, 1, 0, 0), mode="circular")
+
+
+def _grid(panel: Panel) -> NDArray[np.float32]:
+    """[h, w, 2] where a cube face's rays meet a panorama made by ``_panorama``, as ``grid_sample`` wants it."""
+    height = surrounding_height(panel.camera.height)
+    x, y = sphere.to_pixels(rays(panel.camera) @ sphere.cube_rotations()[panel.name].T, height, 2 * height)
+    return np.stack([2 * (x + 1) / (2 * height + 2) - 1, 2 * y / height - 1], -1).astype(np.float32)
 
 
 def fetch(tensors: Tensors) -> Frame:
     """A frame's tensors copied to the host through pinned memory; waits for the current stream."""
-    host = [None if x is None else torch.empty(x.shape, dtype=x.dtype, pin_memory=x.is_cuda) for x in tensors]
-    for here, there in zip(host, tensors, strict=True):
-        if here is not None:
-            here.copy_(there, non_blocking=True)
+    color, alpha, distance = (None if x is None else _sent(x) for x in tensors)
     if tensors[0].is_cuda:
         torch.cuda.current_stream(tensors[0].device).synchronize()
-    color, alpha, distance = (None if x is None else x.numpy() for x in host)
     assert color is not None
     return Frame(color, alpha, distance)
+
+
+def _sent(tensor: Tensor) -> NDArray:
+    """A host array that ``tensor`` is being copied to; it owns its pinned memory, which is used again after it."""
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+    return host.copy_(tensor, non_blocking=True).numpy()
 
 
 class GpuRenderer:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from holotime.scene4d import Gaussians
+from holotime.scene4d import ALWAYS, Gaussians, Scene4D
 
 
 def make_splats(
@@ -40,6 +40,31 @@ def one_splat(position, size: float = 0.1, opacity: float = 0.8, color=(1.0, 0.5
         opacities=np.array([opacity], np.float32),
         colors=np.array([color], np.float32),
     )
+
+
+def make_scene(count: int, seed: int = 0, *, moving: bool = True, **options) -> Scene4D:
+    """``make_splats`` as a scene of two seconds; moving, with windows for half of the splats, or still."""
+    splats = make_splats(count, seed, **options)
+    rng = np.random.default_rng(seed + 1)
+    opacity = np.clip(splats.opacities, 0.01, 0.99)
+    windows = np.where(rng.random(count) < 0.5, ALWAYS, -0.5) if moving else np.full(count, ALWAYS)
+    return Scene4D(
+        means=splats.means,
+        motion=rng.normal(size=(count, 3, 3)) * (0.2 if moving else 0.0),
+        quats=splats.quats,
+        omegas=rng.normal(size=(count, 4)) * (0.3 if moving else 0.0),
+        log_scales=np.log(splats.scales),
+        opacity_logits=np.log(opacity / (1 - opacity)),
+        t_centers=rng.random(count),
+        t_log_scales=windows,
+        colors=splats.colors,
+        duration=2.0,
+    )
+
+
+@pytest.fixture(scope="session", name="make_scene")
+def _make_scene():
+    return make_scene
 
 
 @pytest.fixture(scope="session", name="make_splats")
