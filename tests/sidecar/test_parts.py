@@ -1,16 +1,24 @@
 """The server's parts by themselves: who is told what, forecasts, the journal."""
 
+import errno
+import hashlib
+import os
+import sqlite3
 from pathlib import Path
 
 import pytest
+import zmq
 
-from sidecar import protocol
+from sidecar import memory, protocol
+from sidecar import store as store_module
 from sidecar.events import SILENCE_SECONDS, Subscriptions
-from sidecar.forecast import REUSED, Forecast, expect
+from sidecar.forecast import REUSED, Forecast, expect, workload
 from sidecar.journal import Journal, read_needed_blobs
 from sidecar.limits import Limits
 from sidecar.orders import StageUse
-from sidecar.protocol import BlobRef, Credit, JobInfo, JobState, ProtocolError, Subscribe
+from sidecar.protocol import CHUNK, BlobRef, Credit, JobInfo, JobState, ProtocolError, Subscribe
+from sidecar.store import BlobStore
+from sidecar.work import BRIDGE, WorkChannel
 
 JOBS = [f"job-number-{n}" for n in range(3)]
 
@@ -164,3 +172,168 @@ def test_the_journal_recovers_what_was_running(tmp_path: Path) -> None:
     assert journal.history("generate") == [(JOBS[0], "animate", 0.0, StageUse(seconds=2.0))]
     assert journal.counts() == {"queued": 2, "succeeded": 1}
     journal.close()
+
+
+def test_a_forecast_grows_with_the_work_and_is_never_negative() -> None:
+    def use(work: float) -> StageUse:
+        return StageUse(seconds=2 + 0.5 * work, memory=round(1e9 + 1e7 * work), gpu_memory=0)
+
+    works = [workload("generate", {"width": width, "frames": 8}) for width in (512, 1024, 2048)]
+    history = [("job", "animate", work, use(work)) for work in works]
+    for size in (256, 1500, 4096):
+        work = workload("generate", {"width": size, "frames": 8})
+        expected = expect("generate", {"width": size, "frames": 8}, history)["animate"]
+        assert expected.seconds == pytest.approx(2 + 0.5 * work, rel=1e-6)
+        assert expected.memory == pytest.approx(1e9 + 1e7 * work, rel=1e-6)
+
+
+def test_a_forecast_from_jobs_of_one_size_scales_what_depends_on_size() -> None:
+    same = workload("generate", {"width": 512})
+    take = StageUse(seconds=10.0, memory=1_400_000_000)
+    history = [("a", "animate", same, take), ("a", "starting", same, StageUse(seconds=3.0, memory=500_000_000))]
+    expected = expect("generate", {"width": 1024}, history)
+    assert expected["animate"].seconds == pytest.approx(40.0)
+    assert expected["animate"].memory == pytest.approx(400e6 + 4 * 1e9, rel=1e-6)
+    assert expected["starting"].seconds == pytest.approx(3.0)
+    again = expect("generate", {"width": 512}, history)
+    assert again["animate"].seconds == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    "params", [{"width": "wide"}, {"width": -5}, {"width": True}, {"frames": None}, {"width": 1e30}]
+)
+def test_a_forecast_for_nonsense_is_that_for_the_usual(params: dict) -> None:
+    assert workload("generate", params) == workload("generate", {})
+    assert expect("generate", params, []) == expect("generate", {}, [])
+
+
+def test_a_falling_history_does_not_forecast_less_than_nothing() -> None:
+    history = [("a", "s", 1.0, StageUse(seconds=9.0)), ("b", "s", 2.0, StageUse(seconds=1.0))]
+    assert expect("export", {}, history)["s"].seconds >= 0
+    assert expect("generate", {"width": 8192, "frames": 600}, history)["s"].seconds == pytest.approx(5.0)
+
+
+FIRST_SCHEMA = """
+CREATE TABLE jobs (number INTEGER PRIMARY KEY, job TEXT NOT NULL UNIQUE, client TEXT NOT NULL, job_kind TEXT NOT NULL,
+    params TEXT NOT NULL, inputs TEXT NOT NULL, priority INTEGER NOT NULL, status TEXT NOT NULL, created REAL NOT NULL,
+    started REAL NOT NULL DEFAULT 0, finished REAL NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    deaths INTEGER NOT NULL DEFAULT 0, stage TEXT NOT NULL DEFAULT '', fraction REAL NOT NULL DEFAULT 0,
+    note TEXT NOT NULL DEFAULT '', error_class TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
+    log_tail TEXT NOT NULL DEFAULT '');
+CREATE TABLE results (job TEXT, name TEXT, sha256 TEXT, size INTEGER, file TEXT, PRIMARY KEY (job, name));
+CREATE TABLE attempts (job TEXT, number INTEGER, pid INTEGER, began REAL, ended REAL NOT NULL DEFAULT 0,
+    outcome TEXT NOT NULL DEFAULT '', PRIMARY KEY (job, number));
+CREATE TABLE stages (job TEXT NOT NULL, job_kind TEXT NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL);
+CREATE TABLE events (number INTEGER PRIMARY KEY, time REAL NOT NULL, job TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, used REAL NOT NULL);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+INSERT INTO jobs (job, client, job_kind, params, inputs, priority, status, created)
+    VALUES ('job-number-0', 'one', 'generate', '{}', '{}', 0, 'running', 1.0);
+INSERT INTO stages VALUES ('job-number-9', 'generate', 'animate', 4.0);
+PRAGMA user_version=1;
+"""
+
+
+def test_a_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    old = sqlite3.connect(path)
+    old.executescript(FIRST_SCHEMA)
+    old.close()
+    journal = Journal(path)
+    assert journal.recover() == [JOBS[0]]
+    assert journal.info(JOBS[0]).memory == "auto"
+    assert journal.history("generate") == [("job-number-9", "animate", 0.0, StageUse(seconds=4.0))]
+    assert expect("generate", {}, journal.history("generate"))["animate"].seconds == 4.0
+    journal.begin(JOBS[0], 1, "cuda:1")
+    journal.requeue(JOBS[0], "out of memory", memory="low")
+    assert (journal.info(JOBS[0]).memory, journal.info(JOBS[0]).device) == ("low", "cuda:1")
+    journal.close()
+    again = Journal(path)
+    assert again.info(JOBS[0]).memory == "low"
+    again.close()
+    later = sqlite3.connect(path)
+    later.execute("PRAGMA user_version=99")
+    later.close()
+    with pytest.raises(ValueError, match="another version"):
+        Journal(path)
+
+
+def test_the_journal_forgets_the_oldest_finished_jobs_only(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    names = [f"job-number-{n}" for n in range(6)]
+    for name in names:
+        journal.add(name, "one", "generate", {}, {}, 0)
+    for name in names[1:5]:
+        journal.begin(name, 1)
+        journal.succeed(name, {}, {"s": StageUse(seconds=1.0, memory=5)})
+    assert journal.forget(2) == names[2:0:-1]
+    assert journal.counts() == {"queued": 2, "succeeded": 2}
+    assert journal.info(names[0]) is not None
+    assert journal.info(names[1]) is None
+    assert journal.stage_totals()["generate"]["s"] == {"count": 4, "mean_seconds": 1.0, "memory": 5, "gpu_memory": 0}
+    journal.close()
+
+
+def test_one_client_cannot_fill_the_disk_with_uploads_that_it_never_completes(tmp_path: Path) -> None:
+    context = zmq.Context()
+    broker, socket = context.socket(zmq.PAIR), context.socket(zmq.ROUTER)
+    broker.bind(BRIDGE)
+    work = WorkChannel(
+        context, socket, BlobStore(tmp_path / "blobs", {}), root=tmp_path, inbox=tmp_path / "inbox", proof=b"",
+        limits=Limits(upload_bytes=100), room=lambda size: True, known=lambda client: True,
+    )  # fmt: skip
+    try:
+        work._put(b"c", "one", protocol.Put(sha256="a" * 64, size=60))
+        with pytest.raises(ProtocolError, match="incomplete uploads") as caught:
+            work._put(b"c", "one", protocol.Put(sha256="b" * 64, size=60))
+        assert caught.value.code == "limit"
+        work._put(b"c", "one", protocol.Put(sha256="a" * 64, size=60))
+        work._put(b"d", "another", protocol.Put(sha256="b" * 64, size=60))
+    finally:
+        for upload in work._uploads.values():
+            upload.suspend()
+        work.discard()
+        broker.close()
+        context.term()
+
+
+def test_an_upload_tells_the_error_that_writing_through_met(tmp_path: Path, monkeypatch) -> None:
+    store = BlobStore(tmp_path / "blobs", {})
+    data = bytes(CHUNK)
+    count = store_module.SYNC_BYTES // CHUNK + 1
+    sha = hashlib.sha256(data * count).hexdigest()
+    upload = store_module.Upload(sha, len(data) * count, tmp_path / "part")
+    failures = iter([OSError(errno.EIO, "the disk is broken")])
+
+    def fsync(descriptor: int) -> None:
+        for failure in failures:  # the system tells it once
+            raise failure
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for _ in range(count):
+        upload.append(data)
+    with pytest.raises(OSError, match="broken"):
+        upload.finish(store)
+    assert not store.has(sha)
+
+
+def test_what_a_stage_takes_is_measured() -> None:
+    assert memory.resident() > 1 << 20
+    memory.reset_peak()
+    before = memory.peak()
+    block = bytearray(64 << 20)
+    block[::4096] = b"x" * len(block[::4096])
+    assert memory.peak() - before > 32 << 20
+    assert memory.gpu_now() == (0, 0) or memory.gpu_now()[1] > 0
+    assert memory.gpu_peak() >= 0
+
+
+def test_a_cache_is_pruned_oldest_first_but_not_what_running_jobs_may_read(tmp_path: Path) -> None:
+    for age, name in enumerate(["new", "middle", "old"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_bytes(bytes(100))
+        os.utime(tmp_path / name, (1000.0 - age, 1000.0 - age))
+    assert store_module.prune_cache(tmp_path, 150, unused_since=999.5) == 200
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert store_module.prune_cache(tmp_path, 0, unused_since=999.5) == 0
+    assert store_module.prune_cache(tmp_path, 0, unused_since=float("inf")) == 100

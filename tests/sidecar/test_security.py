@@ -13,6 +13,7 @@ import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import holotime
 import sidecar
 from sidecar import protocol
 from sidecar.client import Client, Refused
@@ -259,7 +260,8 @@ def test_a_wrong_version_is_told_which_ones_there_are(server) -> None:
 def test_nothing_here_can_run_what_it_reads() -> None:
     forbidden_modules = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
     forbidden_calls = {"eval", "exec", "compile"}
-    for path in Path(sidecar.__file__).parent.glob("*.py"):
+    folders = (Path(sidecar.__file__).parent, Path(holotime.__file__).parent)
+    for path in [path for folder in folders for path in folder.rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
             if isinstance(node, ast.ImportFrom):
@@ -269,3 +271,7 @@ def test_nothing_here_can_run_what_it_reads() -> None:
                 assert node.func.id not in forbidden_calls, path
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 assert node.func.attr not in ("recv_pyobj", "send_pyobj"), path
+                if node.func.attr == "load" and getattr(node.func.value, "id", "") in ("torch", "np", "numpy"):
+                    given = {word.arg: getattr(word.value, "value", None) for word in node.keywords}
+                    safe = {"torch": ("weights_only", True)}.get(node.func.value.id, ("allow_pickle", False))
+                    assert given.get(safe[0]) is safe[1], f"{path}:{node.lineno}"
