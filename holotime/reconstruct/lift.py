@@ -34,8 +34,7 @@ COVERED = 0.15  # how much the base counts where windowed splats lie in front of
 HIDDEN_SHARE = 0.25  # how much a pixel that only a step aside shows counts
 OPAQUE = 0.98
 UNDERCOAT_LEVEL = 6  # of the trees: rectangles of 8 x 8 pixels
-UNDERCOAT_OVERLAP = 1.3  # times the overlap of other splats
-WINDOW_OVERLAP = 0.5  # of windowed splats: what shows between them moves
+UNDERCOAT_OVERLAP = 1.1  # times the overlap of other splats
 FREE = 0.35  # how far the sweeps may move a colour: more is sharper from the eye, and speckled from nearby
 SHADED = 0.1  # the same beside or behind nearer things
 GAP = 0.004  # least relative distance between two layers
@@ -151,7 +150,7 @@ def lift(
         (patches.x + patches.w // 2) % clip.width,
     )
     share = cv2.blur(window_mask.astype(np.float32), (3, 3))[middle]
-    discs.move(1 + share * np.minimum(GAP + 1.5 * discs.depth_extent, 0.12))
+    discs.move(1 + share * np.minimum(GAP + 1.25 * discs.depth_extent, 0.12))
     overshadowed = near_things(plate) | (inverse.max(0) > 1.15 * plate)
     parts.append(_always(discs, np.where(overshadowed[middle], SHADED, FREE)))
     counts["background"] = len(patches)
@@ -318,7 +317,7 @@ class _Planner:
         """The splats of one key; ``masks`` [H, W] say for each key of the schedule where it has splats."""
         frame = schedule.frames[key] % len(self.clip)
         image = self.clip.frames[frame].astype(np.float32) / 255
-        discs = make_discs(patches, measure(self.inverse[frame]), image, self.weight, WINDOW_OVERLAP)
+        discs = make_discs(patches, measure(self.inverse[frame]), image, self.weight)
         x = (patches.x + 0.5 * patches.w).astype(np.float32)
         y = np.minimum(patches.y + 0.5 * patches.h, self.clip.height - 0.01).astype(np.float32)
         motion = windows.motions(x, y, schedule, key, self.half, self.inverse)
@@ -334,7 +333,7 @@ class _Planner:
                     covered &= masks[other][i, px.astype(int) % self.clip.width]
             width[covered] = windows.BACK_WIDTH
         else:
-            discs.move(1 - np.minimum(GAP + 1.0 * discs.depth_extent, 0.06))
+            discs.move(1 - np.minimum(GAP + 0.8 * discs.depth_extent, 0.06))
         free = np.full(len(patches), FREE, np.float32)
         return _Part(discs, motion, free, schedule.time(key), np.log(width / schedule.intervals))
 

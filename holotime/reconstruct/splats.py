@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from holotime.reconstruct.surface import Surface
 from holotime.render.jit import compiled, spread
 
-OVERLAP = 0.5  # standard deviation of a splat in units of the spacing of its neighbours: no holes, little blur
+OVERLAP = 0.6  # standard deviation of a splat in units of the spacing of its neighbours: no holes, no grid, little blur
 FLATNESS = 0.1  # thickness along the normal over the smaller of the other two axes
 F32 = NDArray[np.float32]
 
@@ -70,7 +70,7 @@ def _average(start, stop, x, y, w, h, inverse, slope, image, weight, out):
             out[n, 3], out[n, 4], out[n, 5] = s3 / total, s4 / total, s5 / total
 
 
-def make_discs(patches: Patches, surface: Surface, image: F32, weight: F32, overlap: float = OVERLAP) -> Discs:
+def make_discs(patches: Patches, surface: Surface, image: F32, weight: F32) -> Discs:
     """One flat Gaussian for each patch.
 
     ``image`` [H, W, 3] sRGB; ``weight`` [H, W] how much a pixel counts in its patch (solid angle, 0 = not at all).
@@ -94,8 +94,8 @@ def make_discs(patches: Patches, surface: Surface, image: F32, weight: F32, over
     east = np.stack([cos_l, -sin_l, np.zeros_like(lam)], -1)
     south = np.stack([sin_p * sin_l, sin_p * cos_l, -cos_p], -1)
     distance = 1 / np.maximum(mean[:, 0].astype(np.float64), 1e-6)
-    across = overlap * w * (2 * math.pi / width) * cos_mean
-    down = overlap * h * (math.pi / height)
+    across = OVERLAP * w * (2 * math.pi / width) * cos_mean
+    down = OVERLAP * h * (math.pi / height)
     a = (across * distance)[:, None] * (east + mean[:, 1:2] * ray)
     b = (down * distance)[:, None] * (south + mean[:, 2:3] * ray)
     # Principal axes of a a^T + b b^T inside the plane of a and b, in closed form.

@@ -5,6 +5,10 @@ linear in the colours, I_t = A_t c. A sweep visits frames of the clip and adds t
 pixels it shows in: block-iterative SART (Andersen and Kak 1984; Jiang and Wang 2003). A splat's mean is taken over the
 mass it would have with its time window fully open, so that frames in which it only fades in or out correct it little;
 and what the eye hardly sees (hidden layers, backs of things) keeps the colour it was given.
+
+A picture as fine as the clip is blurred most by the low-pass. Colours that undo all of that look sharpened once a
+camera sees more closely: light outlines, a dotted grid. So frames are also fitted at twice the clip's resolution
+against the smoothly enlarged clip, whenever the picture at the clip's own resolution is good enough (EYE_GOAL).
 """
 
 from collections.abc import Sequence
@@ -23,6 +27,9 @@ DAMPING = 0.3  # in pixels: a splat that covers less than this keeps most of its
 RELAXATION = (1.3, 0.8)  # share of the mean residual that is added, at the first and the last visit
 STRIDE = 2  # a sweep visits every second frame, the next sweep the others
 LEAST_VISITS = 12  # frames of a sweep at least: a short clip's frames are visited again
+EYE_GOAL = 31.5  # dB at the clip's resolution; above it, enlarged pictures count more
+CLOSER = 2  # how much finer the enlarged pictures are
+CHECK = 3  # every so many visits the eye's own picture is fitted in any case
 F32 = NDArray[np.float32]
 
 
@@ -59,27 +66,35 @@ def sweep_colors(
     or it would take the complement of the things' soft outlines, which shows as a halo once the eye moves.
     ``twins`` [N]: splats that must keep one colour with another one (their own index: none), given equal at first.
     """
-    camera = EquirectCamera(clip.width, clip.height)
-    angles = sphere.solid_angles(clip.height, clip.width)[..., None]
-    weight = (angles / angles.max()).astype(np.float32)
+    # Splats that are each many pixels large have little to lose to the low-pass.
+    closer = CLOSER if clip.width * clip.height <= CLOSER * len(scene) else 1
     order = visits(len(clip), sweeps)
     start = scene.colors.copy()
     bound = None if freedom is None else freedom[:, None]
-    kept: dict[int, tuple[Footprints, NDArray[np.int64], F32]] = {}
+    kept: dict[tuple[int, int], tuple[Footprints, NDArray[np.int64], F32]] = {}
+    good = False  # whether the eye's own picture meets its goal
     for n, t in enumerate(order):
         progress(n / len(order), "fitting colours")
-        if t not in kept:
+        scale = closer if good and n % CHECK else 1
+        height, width = clip.height * scale, clip.width * scale
+        if (t, scale) not in kept:
             time = float(clip.times[t])
             index = scene.visible(time)
             kept.clear()
-            kept[t] = prepare(scene.at(time), camera), index, scene.window(time)[index]
-        footprints, index, window = kept[t]
+            camera = EquirectCamera(width, height)
+            kept[t, scale] = prepare(scene.at(time), camera), index, scene.window(time)[index]
+        footprints, index, window = kept[t, scale]
         picture = footprints.draw(scene.colors[index])
         target = clip.frames[t].astype(np.float32) / 255
-        back, mass = footprints.adjoint((target - picture.color) * weight)
+        if scale > 1:
+            target = sphere.resize(target, height, width)
+        else:
+            good = psnr(picture.color, target, 1.0) >= EYE_GOAL
+        weight = sphere.solid_angles(height, width)[..., None]
+        back, mass = footprints.adjoint((target - picture.color) * (weight / weight.max()).astype(np.float32))
         first, last = RELAXATION
         step = first + (last - first) * n / max(len(order) - 1, 1)
-        change = np.float32(step) * back / (mass / window + DAMPING)[:, None]
+        change = np.float32(step) * back / (mass / window + DAMPING * scale**2)[:, None]
         if twins is not None:
             paired = twins[index] != index
             change[paired] *= 0.5  # each of the two gets half of what both ask for

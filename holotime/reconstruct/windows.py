@@ -63,11 +63,15 @@ class Schedule:
 
 
 def schedules(count: int, loop: bool) -> list[Schedule]:
-    """Temporal densities to choose from, sparse to dense; none for a single frame."""
+    """Temporal densities to choose from, sparse to dense; none for a single frame.
+
+    A loop has an even number of intervals, so that both of its ends are front keys: from a back key to a front key of
+    the same frame, what shines through between the splats would jump.
+    """
     span = count if loop and count > 1 else count - 1
     out: list[Schedule] = []
     for k in sorted({1, 2, 3, 4, 6, 8, 12, 16, 24, span}):
-        if 0 < k <= min(span, MOST_KEYS):
+        if 0 < k <= min(span, MOST_KEYS) and not (loop and k % 2):
             frames = tuple(round(j * span / k) for j in range(k + 1))
             if len(set(frames)) == k + 1:
                 out.append(Schedule(frames, count, loop))

@@ -25,7 +25,11 @@ def seen(scene: Scene4D, t: float, position: tuple[float, float, float] = (0.0, 
 
 
 def test_room_from_the_eye(lifted_room):
-    assert eye_psnr(lifted_room.scene, lifted_room.clip) > 33
+    assert eye_psnr(lifted_room.scene, lifted_room.clip) > 30
+    # Enlarged, it is the smooth picture: colours that are sharpened for the eye alone reach 25 dB here.
+    large = rasterize(lifted_room.scene.at(0.0), EquirectCamera(4 * HEIGHT, 2 * HEIGHT), low_pass=0.1).color
+    smooth = sphere.resize(lifted_room.clip.frames[0].astype(np.float32), 2 * HEIGHT, 4 * HEIGHT)
+    assert psnr(np.clip(large, 0, 1) * 255, smooth) > 28.5
     assert (lifted_room.scene.t_log_scales == ALWAYS).all()
     alpha, share = coverage(lifted_room.scene, HEIGHT)
     assert share > 0.998
@@ -44,8 +48,8 @@ def test_room_from_beside(lifted_room, position):
     truth, _ = room(position)
     standing = psnr(lifted_room.clip.frames[0], truth)
     there = psnr(seen(lifted_room.scene, 0.0, position), truth)
-    assert there > 25.5
-    assert there > standing + 7
+    assert there > 26
+    assert there > standing + 7.5
 
 
 def test_no_hole_behind_the_pillar(lifted_room):
@@ -150,8 +154,8 @@ def test_disc_moves_over_the_wall():
     # From beside it stands off the wall: 2 m away it moves three times as far as the wall.
     def column(position: tuple[float, float, float]) -> float:
         image = seen(scene, 0.5, position)
-        red = (image[..., 0] > 180) & (image[..., 1] < 80) & (image[..., 2] < 80)
-        return float(np.nonzero(red)[1].mean())
+        red = np.maximum(image[..., 0] - image[..., 1:].max(-1) - 60, 0)  # how red, soft edges included
+        return float((red * (np.arange(2 * HEIGHT) + 0.5)).sum() / red.sum())
 
     shift = (column((-0.2, 0, 0)) - column((0.2, 0, 0))) / (2 * HEIGHT) * 2 * np.pi
     assert shift == pytest.approx(2 * np.arctan(0.2 / 2), rel=0.15)
