@@ -140,17 +140,22 @@ def server(count: int, chance: random.Random, folder: Path) -> dict:
         client.wait(job)
         result = client.result(job)
     source, sent, answers = frames(chance), 0, Counter[str]()
-    before, start = 0, time.perf_counter()
+    before, repeated, start = 0, 0, time.perf_counter()
     while sent < count:
         channel = CHANNELS[sent // BATCH % len(CHANNELS)]
         for _ in range(BATCH):
             sockets[channel].send(next(source))
         sent += BATCH
-        ping = 2**50 + sent
+        ping, asked = 2**50 + sent, 1
         sockets[channel].send(protocol.encode(protocol.Ping(rid=ping)))
         while True:
-            if not sockets[channel].poll(30_000):
-                raise SystemExit(f"the server no longer answers on {channel} after {sent} frames")
+            if not sockets[channel].poll(5000):  # an answer to somebody who does not read is dropped: ask again
+                asked += 1
+                if asked > 6:
+                    raise SystemExit(f"the server no longer answers on {channel} after {sent} frames")
+                sockets[channel].send(protocol.encode(protocol.Ping(rid=ping)))
+                repeated += 1
+                continue
             reply = protocol.decode(sockets[channel].recv())
             answers[reply.kind if reply.kind != "error" else reply.code] += 1
             if reply.rid == ping:
@@ -169,7 +174,8 @@ def server(count: int, chance: random.Random, folder: Path) -> dict:
     process.wait()
     traces = (folder / "root" / "logs" / "server.log").read_text(encoding="utf-8").count('"trace"')
     return {
-        "frames": sent, "seconds": round(seconds, 1), "answers": dict(answers), "grown_mb": round(grown, 1),
+        "frames": sent, "pings_repeated": repeated, "seconds": round(seconds, 1), "answers": dict(answers),
+        "grown_mb": round(grown, 1),
         "still_right": same, "exceptions_logged": traces, "exit_code": process.returncode,
     }  # fmt: skip
 

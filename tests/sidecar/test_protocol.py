@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgpack
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sidecar.orders
+from holotime.jobs import JOBS
 from sidecar import protocol
 from sidecar.protocol import AtMost, ProtocolError, Span, Text, decode, encode, scan
 
@@ -206,6 +209,24 @@ def test_a_wrong_field_is_refused_with_a_reason(fields: dict, code: str) -> None
 
 def test_unknown_fields_are_ignored() -> None:
     assert decode(packed(kind="ping", later={"a": [1]})) == protocol.Ping(rid=7)
+
+
+def test_what_an_older_client_or_server_says_is_understood() -> None:
+    job = {"job": "abcdefgh1", "job_kind": "generate", "status": "running"}
+    assert decode(packed(kind="subscribe", jobs=[], credit=5)).log is False
+    assert decode(packed(kind="job_info", info=job)).info.memory == "auto"
+    status = {"epoch": "e", "pid": 1, "uptime": 1.0, "paused": False, "worker": "idle", "running": [], "counts": {}}
+    assert decode(packed(kind="server_status", **status, blob_bytes=0, quota_bytes=0)).workers == []
+
+
+def test_the_document_names_every_message_and_every_kind_of_job() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    internal = ("worker_", "server_status", "metrics_reply", "job_list", "pruned", "ok")
+    for kind in protocol.KINDS:
+        assert kind.startswith(internal) or re.search(rf"\b{kind}\b", text), kind
+    assert set(protocol.JOB_KINDS) == set(JOBS)
+    for kind in JOBS:
+        assert f"`{kind}`" in text, kind
 
 
 def test_a_sender_checks_itself() -> None:
