@@ -7,7 +7,11 @@ from pathlib import Path
 import torch
 
 from golden_checks import SINGLE, Case, compare, golden, load
-from holotime.perceive.views import Views
+from holotime import sphere
+from holotime.perceive.align import align
+from holotime.perceive.fuse import fuse
+from holotime.perceive.observe import Scene
+from holotime.perceive.views import Views, sample_panorama
 from holotime.reconstruct import original
 
 PIXELS = 5e-3  # tolerance of sampled colours in 0..255
@@ -91,3 +95,33 @@ def cyclic_flow(path: Path) -> Iterator[Case]:
     for number, features in enumerate(seen, start=1):
         yield compare(f"features of pass {number}", features, io[f"packed_call{number}"], 0)
     yield compare("flow", flow, io["flow_out"], 1e-6)
+
+
+@golden("depth_alignment")
+def alignment(path: Path) -> Iterator[Case]:
+    """Our alignment where the published optimiser was run: exact depth but for the scale of each view."""
+    io, metadata = load(path)
+    views = Views.icosahedron(int(metadata["gen_res"]), 1.1)
+    red = io["frames"][..., 0].float()
+    truth = 2 + 6 * red / 255
+    directions, length = views.directions(), views.rays().norm(dim=-1)
+    predictions = [
+        (2 + 6 * sample_panorama(frame[None], directions)[0] / 255) / length * io["view_scale"][:, None, None]
+        for frame in red
+    ]
+    moving = (io["mask_pre"] | io["mask_post"]).amax(0) > 0
+    none = torch.zeros_like(red[0])
+    scene = Scene(torch.full_like(none, 4.0), none > 0, none, none, moving)
+    found = align(predictions, "depth", views, scene)
+    rays = torch.from_numpy(sphere.directions(red.shape[1]).copy())
+    distance = fuse(predictions, found, views, rays, moving).exp()
+    weight = torch.from_numpy(sphere.solid_angles(red.shape[1]).copy())
+
+    def error(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """Largest over the frames of the mean relative error, each frame weighted by solid angle, one scale for all."""
+        relative = (a * (b / a).median() / b - 1).abs()
+        return ((relative * weight).sum((1, 2)) / (weight.sum() * relative.shape[2])).max()
+
+    yield compare("published field against the truth", error(io["distances"], truth), 0, 0.01)
+    yield compare("mean relative error", error(distance, truth), 0, 0.01)
+    yield compare("against the published field", error(distance, io["distances"]), 0, 0.01)

@@ -11,7 +11,7 @@ from holotime.perceive.views import VIEWS, Views, sample_panorama, view_pictures
 from holotime.reconstruct import original
 
 TESTS = Path(__file__).resolve().parents[2]
-GOLDENS = ("pers_cameras", "point_cloud", "warp", "cfe")
+GOLDENS = ("pers_cameras", "point_cloud", "warp", "cfe", "depth_alignment")
 
 
 @pytest.mark.parametrize("name", GOLDENS)
