@@ -12,8 +12,9 @@ from typing import Any
 import bpy
 
 from . import client, storage
+from .client import tasks
 
-SCENE, CLIP = "scene.safetensors", "clip.mp4"
+SCENE, CLIP, REPORT = "scene.safetensors", "clip.mp4", "report.html"
 last_import = ""  # name of the object that was imported last
 last_error = ""  # why the last import failed; empty when it did not
 last_video = ""  # path of the video that was fetched last
@@ -23,34 +24,49 @@ class Import:
     """Fetch a ``generate`` job's files and put its scene and clip into the scene of that name."""
 
     def __init__(self, scene_name: str, folder: str | Path = "") -> None:
-        self._scene_name, self._folder = scene_name, folder
+        self._scene_name, self._folder, self._job = scene_name, folder, ""
 
     def __call__(self, job: client.Job) -> None:
         """Begin with a job that has succeeded."""
         global last_error, last_import
         last_error = last_import = ""
-        folder = Path(self._folder) if self._folder else storage.results_folder(job.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        fetch_all(job, list(job.results), folder, self._arrived)
+        self._job = job.id
+        try:
+            folder = Path(self._folder) if self._folder else storage.results_folder(job.id)
+            folder.mkdir(parents=True, exist_ok=True)
+            fetch_all(job, list(job.results), folder, self._arrived)
+        except OSError as error:
+            last_error = f"The results cannot be written to {error.filename} ({error.strerror}). Choose another folder."
+        except client.ClientError as error:
+            last_error = str(error)
 
     def _arrived(self, paths: dict[str, Path], problem: str) -> None:
-        global last_error, last_import
-        from .scene_import.importer import ImportFailed, find_scene_object, import_scene, import_world_clip
-        from .scene_import.reader import SceneFileError
+        global last_error
+        from .scene_import.importer import import_steps
 
-        scene = bpy.data.scenes.get(self._scene_name)
-        if scene is None and not problem:
+        if not problem and bpy.data.scenes.get(self._scene_name) is None:
             problem = f"The scene '{self._scene_name}' is gone; import {paths[SCENE]} into another one."
-        try:
-            if not problem:
-                obj = import_scene(scene, paths[SCENE])
-                last_import = obj.name
-                import_world_clip(scene, paths[CLIP], find_scene_object(scene, obj))
-                if not bpy.app.background:
-                    bpy.ops.ed.undo_push(message="Import HoloTime Scene")
-        except (SceneFileError, ImportFailed) as error:
-            problem = str(error)
         last_error = problem
+        if not problem:
+            clip = paths.get(CLIP)
+            then = [lambda obj: self._set_world(obj, clip)] if clip else []
+            work = import_steps(self._scene_name, paths[SCENE], [*then, self._complete])
+            tasks.start("Importing", work, failed)
+
+    def _set_world(self, obj: bpy.types.Object, clip: Path) -> None:
+        from .scene_import.importer import import_world_clip
+
+        import_world_clip(bpy.data.scenes[self._scene_name], clip, obj)
+
+    def _complete(self, obj: bpy.types.Object) -> None:
+        global last_import
+        last_import = obj.name
+        entry = client.ledger.entries.get(self._job)
+        if entry:
+            entry.imported = True
+            client.ledger.save()
+        if not bpy.app.background:
+            bpy.ops.ed.undo_push(message="Import HoloTime Scene")
 
 
 class FetchVideo:
@@ -61,9 +77,14 @@ class FetchVideo:
 
     def __call__(self, job: client.Job) -> None:
         """Begin with a job that has succeeded."""
-        name = next(name for name in job.results if name.endswith(".mp4"))
-        path = Path(self._path) if self._path else storage.results_folder(job.id) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        global last_error
+        name = next((name for name in job.results if name.endswith(".mp4")), next(iter(job.results)))
+        try:
+            path = Path(self._path) if self._path else storage.results_folder(job.id) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            last_error = f"The video cannot be written to {error.filename} ({error.strerror}). Choose another place."
+            return
 
         def arrived(result: Any) -> None:
             global last_error, last_video
@@ -71,6 +92,27 @@ class FetchVideo:
             last_video = "" if last_error else str(path)
 
         client.fetch(job, name, path, arrived)
+
+
+def failed(error: Exception) -> None:
+    """A task could not be done: say why in the panel."""
+    global last_error
+    last_error = str(error) or type(error).__name__
+
+
+def on_success_of(entry: client.Entry) -> Callable[[client.Job], None] | None:
+    """What to do when a job of this ledger entry succeeds."""
+    if entry.kind == "render":
+        return FetchVideo(entry.output)
+    return Import(entry.scene) if entry.auto_import else None
+
+
+def known_again(job: client.Job, entry: client.Entry) -> None:
+    """A job that an earlier Blender sent and that is not done yet: go on with it if its file is open here."""
+    mine = entry.blend == bpy.data.filepath and entry.scene in bpy.data.scenes
+    callback = on_success_of(entry) if mine and not job.done else None
+    if callback:
+        client.on_success(job, callback)
 
 
 def fetch_all(job: client.Job, names: list[str], folder: Path, then: Callable[[dict[str, Path], str], None]) -> None:

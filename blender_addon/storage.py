@@ -12,10 +12,15 @@ def user_folder(*parts: str) -> Path:
     return folder
 
 
-def results_folder(job: str) -> Path:
-    """Where the results of a job go: ``holotime/JOB`` beside a saved .blend, else under the user folder."""
+def beside(*parts: str) -> Path:
+    """``holotime/PARTS`` beside a saved .blend, else under the user folder; made when it is missing."""
     if not bpy.data.filepath:
-        return user_folder("results", job[:8])
-    folder = Path(bpy.data.filepath).parent / "holotime" / job[:8]
+        return user_folder(*parts)
+    folder = Path(bpy.data.filepath).parent.joinpath("holotime", *parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def results_folder(job: str) -> Path:
+    """Where the results of a job go."""
+    return beside(job[:8]) if bpy.data.filepath else beside("results", job[:8])

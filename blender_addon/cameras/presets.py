@@ -15,6 +15,15 @@ def presets() -> dict[str, Any]:
     return camera_path.load_presets(FOLDER)
 
 
+def fill_in() -> None:
+    """Show the chosen path's parameters in every scene that has none yet. For a moment in which data may be changed."""
+    import bpy
+
+    for scene in bpy.data.scenes:
+        if not len(scene.holotime.camera_parameters):
+            scene.holotime.load_camera_parameters()
+
+
 @lru_cache(maxsize=1)
 def enum_items() -> list[tuple[str, str, str]]:
     """For an EnumProperty. Cached: Blender needs the strings to stay alive."""

@@ -7,43 +7,28 @@ In a window a timer calls :func:`pump`. In scripts, where timers do not fire, :f
     bpy.ops.holotime.generate()
     job = client.jobs[client.latest_job]
     client.wait(lambda: job.done, 600)
+
+No bpy here. Nothing in this package waits for the network except :func:`wait`.
 """
 
 from __future__ import annotations
 
 import queue
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import tasks
+from .job import FINISHED, Job
+from .job_ledger import Entry, Ledger
 from .network import Failed, Happened, NetworkThread
 from .sidecar_process import ClientError, SidecarProcess, start
 
+__all__ = ["FINISHED", "ClientError", "Entry", "Job"]
+
 BUDGET_SECONDS = 0.002  # of one pump: the artist must not feel it
-FINISHED = ("succeeded", "failed", "cancelled")
-
-
-@dataclass
-class Job:
-    """A job as far as it is known here."""
-
-    id: str
-    kind: str = ""
-    status: str = "sending"  # sending until the sidecar has it, then a status of the protocol
-    stage: str = ""
-    fraction: float = 0.0
-    eta: float | None = None  # seconds to go
-    note: str = ""
-    error: str = ""
-    results: dict[str, Any] = field(default_factory=dict)  # name -> BlobRef
-
-    @property
-    def done(self) -> bool:
-        """Whether it has come to an end, well or badly."""
-        return self.status in FINISHED
-
 
 Callback = Callable[[Any], None]  # gets an Answered, a Fetched or a Failed
 
@@ -51,15 +36,24 @@ jobs: dict[str, Job] = {}  # by id, oldest first
 latest_job = ""  # the job that was sent last from here
 link_up = False
 link_text = "Not connected"
+offers: tuple[str, ...] = ()  # kinds of job that the sidecar can do
+server_name = ""  # and version, as it said itself
+ledger = Ledger()  # what this side remembers about jobs
 listeners: list[Callable[[], None]] = []  # called after a pump that changed something
+known_again: list[Callable[[Job, Entry], None]] = []  # called when a job of an earlier Blender is heard of
+pump_milliseconds: deque[float] = deque(maxlen=2000)  # what the latest pumps took
 
 own_sidecar: SidecarProcess | None = None  # started from here, ends with Blender
+own_died = False  # it ended without being asked to
 
 _thread: NetworkThread | None = None
 _starting = False  # own_sidecar is not ready yet
 _on_success: dict[str, Callable[[Job], None]] = {}
 _callbacks: dict[int, Callback] = {}
 _next_ticket = 1
+
+
+# --- the connection ---------------------------------------------------------------------------------------------------
 
 
 def connect(connection_file: str | Path, agent: str = "blender") -> None:
@@ -76,28 +70,29 @@ def connect(connection_file: str | Path, agent: str = "blender") -> None:
 
 def disconnect() -> None:
     """Stop talking; jobs go on in the sidecar."""
-    global _thread, link_up, link_text
+    global _thread, link_up, link_text, offers
     if _thread:
         _thread.stop()
-    _thread, link_up, link_text = None, False, "Not connected"
+    _thread, link_up, link_text, offers = None, False, "Not connected", ()
     _callbacks.clear()
 
 
-def start_sidecar(python: str | Path, root: str | Path) -> None:
+def start_sidecar(python: str | Path, root: str | Path, *, gpu: bool = True) -> None:
     """Start a sidecar of our own; once it is ready, a pump connects to it. Returns at once."""
-    global own_sidecar, _starting, link_text
+    global own_sidecar, own_died, _starting, link_text
     disconnect()
     stop_sidecar()
-    own_sidecar = start(python, root)
+    own_sidecar = start(python, root, gpu=gpu)
+    own_died = False
     _starting, link_text = True, "The sidecar is starting"
 
 
 def stop_sidecar() -> None:
     """End the sidecar that was started from here, if there is one."""
-    global own_sidecar, _starting
+    global own_sidecar, own_died, _starting
     if own_sidecar:
         own_sidecar.stop()
-    own_sidecar, _starting = None, False
+    own_sidecar, own_died, _starting = None, False, False
 
 
 def active() -> bool:
@@ -110,54 +105,76 @@ def connected() -> bool:
     return _thread is not None and link_up
 
 
+# --- jobs -------------------------------------------------------------------------------------------------------------
+
+
 def submit(
     job: str,
     kind: str,
     params: dict[str, Any],
     inputs: dict[str, str],
     on_success: Callable[[Job], None] | None = None,
+    *,
+    entry: Entry | None = None,
+    priority: int = 0,
 ) -> Job:
     """Send a job. ``inputs`` are paths of files; they are hashed and sent by the network thread.
 
-    ``on_success`` is called in a pump once the job has succeeded.
+    ``on_success`` is called in a pump once the job has succeeded. ``entry`` is what the ledger keeps about it.
     """
     global latest_job
 
     def send(session: Any) -> int:
         from ..vendor.protocol import FileSource
 
-        return session.submit(job, kind, params, {name: FileSource.of(path) for name, path in inputs.items()})
-
-    entry = jobs.setdefault(job, Job(job, kind))
-    latest_job = job
-    if on_success:
-        _on_success[job] = on_success
+        sources = {name: FileSource.of(path) for name, path in inputs.items()}
+        return session.submit(job, kind, params, sources, priority)
 
     def answered(result: Any) -> None:
-        text = _refusal(result)
+        text = refusal(result)
         if text:
-            entry.status, entry.error = "failed", text
+            known.status, known.error = "failed", text
         else:
             _update(result.reply.info)
 
     _call(send, answered)
-    return entry
+    known = jobs.setdefault(job, Job(job, kind, priority=priority, created=time.time()))
+    latest_job = job
+    entry = entry or Entry()
+    entry.kind, entry.params, entry.inputs = kind, params, dict(inputs)
+    ledger.put(job, entry)
+    if on_success:
+        _on_success[job] = on_success
+    return known
 
 
 def cancel(job: str) -> None:
     """Ask the sidecar to stop a job. Its status changes when it has."""
-    _call(lambda session: session.request(_message("Cancel", job=job)), lambda result: _take_info(result))
+
+    def answered(result: Any) -> None:
+        if not refusal(result):
+            _update(result.reply.info)
+
+    _call(lambda session: session.request(_message("Cancel", job=job)), answered)
 
 
 def refresh() -> None:
     """Ask for the list of jobs: after a new start of Blender it comes back this way."""
 
     def answered(result: Any) -> None:
-        if not _refusal(result):
+        if not refusal(result):
             for info in reversed(result.reply.jobs):
                 _update(info)
 
     _call(lambda session: session.request(_message("ListJobs")), answered)
+
+
+def on_success(job: Job, callback: Callable[[Job], None]) -> None:
+    """Call back in a pump when this job succeeds; at once when it has."""
+    if job.status == "succeeded":
+        callback(job)
+    elif not job.done:
+        _on_success[job.id] = callback
 
 
 def fetch(job: Job, result: str, path: str | Path, callback: Callback | None = None) -> None:
@@ -168,32 +185,51 @@ def fetch(job: Job, result: str, path: str | Path, callback: Callback | None = N
     _call(lambda session: session.fetch(blob.sha256, blob.size, path), callback or (lambda result: None))
 
 
+def ask_status(callback: Callback) -> None:
+    """Ask how the server is; the callback gets an Answered with a ServerStatus, or what went wrong."""
+    _call(lambda session: session.request(_message("GetStatus")), callback)
+
+
 def refusal(result: Any) -> str:
     """What went wrong, from what a callback got; empty when nothing did."""
-    return _refusal(result)
+    if isinstance(result, Failed):
+        return result.text
+    reply = getattr(result, "reply", None)
+    return reply.text if reply is not None and reply.kind == "error" else ""
+
+
+# --- the pump ---------------------------------------------------------------------------------------------------------
 
 
 def pump(budget: float = BUDGET_SECONDS, block: float = 0.0) -> int:
-    """Take in what has happened, for at most ``budget`` seconds. Returns how many messages that were.
+    """Take in what has happened and go on with tasks, for at most about ``budget`` seconds.
 
-    ``block`` is how long to wait for the first message: for scripts, never for a window.
+    Returns how many messages that were. ``block`` is how long to wait for the first message: for scripts, never for a
+    window.
     """
+    start_time = time.perf_counter()
+    before = link_text
     if _starting:
         _watch_start(block)
-    if _thread is None:
-        return 0
-    end, count = time.perf_counter() + budget, 0
+    elif own_sidecar and not own_sidecar.running():
+        _sidecar_died()
+    count, worked = 0, bool(tasks.running)
     try:
-        while True:
-            _digest(_thread.inbox.get(timeout=block) if block and not count else _thread.inbox.get_nowait())
+        end = start_time + budget
+        while _thread is not None:
+            wait_first = block and not count and not worked
+            _digest(_thread.inbox.get(timeout=block) if wait_first else _thread.inbox.get_nowait())
             count += 1
-            if _thread is None or time.perf_counter() >= end:
+            if time.perf_counter() >= end:
                 break
     except queue.Empty:
         pass
-    if count:
+    if worked:
+        tasks.run(start_time + max(budget, 0.5 * BUDGET_SECONDS))
+    if count or worked or link_text != before:
         for listener in listeners:
             listener()
+    pump_milliseconds.append(1000 * (time.perf_counter() - start_time))
     return count
 
 
@@ -202,7 +238,7 @@ def wait(condition: Callable[[], Any], seconds: float) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         left = end - time.monotonic()
-        if left <= 0 or not active():
+        if left <= 0 or not (active() or tasks.running):
             return False
         pump(block=min(left, 0.25))
     return True
@@ -226,6 +262,19 @@ def _watch_start(block: float) -> None:
         connect(connection_file)
 
 
+def _sidecar_died() -> None:
+    """Our own sidecar has ended by itself: say so. Its jobs go on when it is started again."""
+    global own_sidecar, own_died, link_text
+    assert own_sidecar is not None
+    tail = own_sidecar.log_tail(4)
+    own_sidecar = None
+    disconnect()
+    own_died = True
+    link_text = "The sidecar has ended unexpectedly. Start it again: unfinished jobs go on where they were."
+    if tail:
+        link_text += f"\n{tail}"
+
+
 def _message(kind: str, **fields: Any) -> Any:
     from ..vendor import protocol
 
@@ -239,13 +288,6 @@ def _call(function: Callable[[Any], int], callback: Callback) -> None:
     ticket, _next_ticket = _next_ticket, _next_ticket + 1
     _callbacks[ticket] = callback
     _thread.call(ticket, function)
-
-
-def _refusal(result: Any) -> str:
-    if isinstance(result, Failed):
-        return result.text
-    reply = getattr(result, "reply", None)
-    return reply.text if reply is not None and reply.kind == "error" else ""
 
 
 def _digest(item: Happened | Failed) -> None:
@@ -268,7 +310,14 @@ def _digest(item: Happened | Failed) -> None:
     elif what == "Told":
         _told(item.what.event)
     elif what in ("Answered", "Fetched"):
+        if getattr(getattr(item.what, "reply", None), "kind", "") == "welcome":
+            _welcomed(item.what.reply)
         _callbacks.pop(item.ticket, lambda result: None)(item.what)
+
+
+def _welcomed(reply: Any) -> None:
+    global offers, server_name
+    offers, server_name = tuple(reply.job_kinds), reply.server
 
 
 def _told(event: Any) -> None:
@@ -279,16 +328,21 @@ def _told(event: Any) -> None:
             _update(info)
     elif event.kind == "progress" and (job := jobs.get(event.job)) and not job.done:
         job.stage, job.fraction, job.eta, job.note = event.stage, event.fraction, event.eta, event.note
-
-
-def _take_info(result: Any) -> None:
-    if not _refusal(result):
-        _update(result.reply.info)
+    elif event.kind == "preview" and (job := jobs.get(event.job)):
+        job.preview, job.previews = event.jpeg, job.previews + 1
 
 
 def _update(info: Any) -> None:
+    new = info.job not in jobs
     job = jobs.setdefault(info.job, Job(info.job))
-    job.kind, job.status, job.stage, job.fraction = info.job_kind, info.status, info.stage, info.fraction
-    job.eta, job.note, job.error, job.results = info.eta, info.note, info.error, dict(info.results)
+    was_done = job.done
+    job.take(info)
+    entry = ledger.entries.get(job.id)
+    if new and entry:
+        for listener in known_again:
+            listener(job, entry)
+    if job.done and not was_done and entry and job.status == "succeeded" and entry.seconds != job.seconds:
+        entry.seconds = job.seconds
+        ledger.save()
     if job.done and (callback := _on_success.pop(job.id, None)) and job.status == "succeeded":
         callback(job)

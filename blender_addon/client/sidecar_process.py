@@ -67,8 +67,11 @@ class SidecarProcess:
         self._lines.put("")
 
 
-def start(python: str | Path, root: str | Path) -> SidecarProcess:
-    """Start ``python -m sidecar serve`` with its files under ``root``. ClientError when that Python cannot do it."""
+def start(python: str | Path, root: str | Path, *, gpu: bool = True) -> SidecarProcess:
+    """Start ``python -m sidecar serve`` with its files under ``root``. ClientError when that Python cannot do it.
+
+    ``gpu`` False hides every CUDA device from it.
+    """
     if not python:
         raise ClientError(
             "No Python is set for the sidecar. In the extension's preferences, choose the Python of an environment in "
@@ -80,6 +83,8 @@ def start(python: str | Path, root: str | Path) -> SidecarProcess:
     root.mkdir(parents=True, exist_ok=True)
     log = root / "blender_started.log"
     environment = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT_LIMITS}
+    if not gpu:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     command = [str(python), "-m", "sidecar", "serve", "--root", str(root), "--parent-pid", str(os.getpid())]
     options: dict[str, Any] = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
     try:

@@ -1,5 +1,6 @@
 """All operators. Each can be run from Python under the same name; what takes long runs in the sidecar."""
 
-from . import camera, connection, jobs, scene, video
+from . import brush, camera, connection, jobs, presets, queue, render, scene, video, world
 
-CLASSES = (*connection.CLASSES, *jobs.CLASSES, *scene.CLASSES, *camera.CLASSES, *video.CLASSES)
+MODULES = (connection, world, brush, jobs, queue, scene, camera, video, render, presets)
+CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)

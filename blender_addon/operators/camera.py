@@ -1,10 +1,13 @@
-"""Operator: a camera that follows a preset path."""
+"""Operators: a camera that follows a preset path, cameras as markers, what a hand-keyed camera sees as a video."""
 
 import json
 import math
+from pathlib import Path
 
 import bpy
 from bpy.props import FloatProperty, StringProperty
+
+from .scene import active_scene_object, make_active
 
 
 class HOLOTIME_OT_add_camera_path(bpy.types.Operator):
@@ -38,22 +41,24 @@ class HOLOTIME_OT_add_camera_path(bpy.types.Operator):
     def execute(self, context):
         """Evaluate the path at the scene's frame rate and key it from the scene's first frame on."""
         from ..cameras.camera_object import make_camera
+        from ..cameras.path import chosen_poses
         from ..cameras.presets import presets
         from ..vendor import camera_path
 
         scene = context.scene
         settings = scene.holotime
+        obj = active_scene_object(context)
         try:
             preset = camera_path.find(presets(), self.preset or settings.camera_preset)
+            seconds = self.duration or (0.0 if self.preset else settings.camera_duration) or preset.duration
+            frames = max(1, round(seconds * scene.render.fps / scene.render.fps_base))
             if self.preset:
                 params = json.loads(self.parameters or "{}")
                 if not isinstance(params, dict):
                     raise ValueError("not a JSON object")
+                poses = camera_path.evaluate(preset, frames, params, seconds=seconds)
             else:
-                params = {item.name: item.value for item in settings.camera_parameters}
-            seconds = self.duration or preset.duration
-            frames = max(1, round(seconds * scene.render.fps / scene.render.fps_base))
-            poses = camera_path.evaluate(preset, frames, params, seconds=seconds)
+                poses = chosen_poses(settings, frames, obj.data if obj and settings.clamp_to_safe else None)
         except camera_path.PathError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -61,25 +66,102 @@ class HOLOTIME_OT_add_camera_path(bpy.types.Operator):
             self.report({"ERROR"}, f"The parameters are not a JSON object ({error}).")
             return {"CANCELLED"}
         camera = make_camera(scene, f"HoloTime {preset.title}", poses, scene.frame_start)
-        self._extend(scene, context.object, frames)
-        for other in context.selected_objects:
-            other.select_set(False)
-        camera.select_set(True)
-        context.view_layer.objects.active = camera
+        self._extend(scene, obj, frames)
+        make_active(context, camera)
         return {"FINISHED"}
 
-    def _extend(self, scene, active, frames: int) -> None:
+    def _extend(self, scene, obj, frames: int) -> None:
         """Make the scene's range at least as long as the path, in whole rounds of a scene that loops."""
-        from ..scene_import.importer import find_scene_object
-
-        have = scene.frame_end - scene.frame_start + 1
-        if frames <= have:
+        if frames <= scene.frame_end - scene.frame_start + 1:
             return
-        obj = find_scene_object(scene, active)
         if obj and obj.holotime.loop:
             clip = max(1, round(obj.holotime.duration * scene.render.fps / scene.render.fps_base))
             frames = clip * math.ceil(frames / clip)
         scene.frame_end = scene.frame_start + frames - 1
 
 
-CLASSES = (HOLOTIME_OT_add_camera_path,)
+class HOLOTIME_OT_mark_camera(bpy.types.Operator):
+    """Cut to this camera at the current frame: a timeline marker is bound to it"""
+
+    bl_idname = "holotime.mark_camera"
+    bl_label = "Cut Here"
+    bl_options = {"REGISTER", "UNDO"}
+
+    camera: StringProperty(name="Camera", description="Name of the camera; empty: the scene's", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context):
+        """Only with a camera."""
+        cls.poll_message_set("The scene has no camera: add one first")
+        return any(obj.type == "CAMERA" for obj in context.scene.objects)
+
+    def execute(self, context):
+        """Bind a marker; one that is there already is bound anew."""
+        scene = context.scene
+        camera = scene.objects.get(self.camera) if self.camera else scene.camera
+        if camera is None or camera.type != "CAMERA":
+            self.report({"ERROR"}, f"There is no camera '{self.camera}' in this scene.")
+            return {"CANCELLED"}
+        frame = scene.frame_current
+        marker = next((m for m in scene.timeline_markers if m.frame == frame), None)
+        marker = marker or scene.timeline_markers.new(camera.name, frame=frame)
+        marker.name, marker.camera = camera.name, camera
+        scene.camera = camera
+        return {"FINISHED"}
+
+
+class HOLOTIME_OT_select_camera(bpy.types.Operator):
+    """Look through this camera"""
+
+    bl_idname = "holotime.select_camera"
+    bl_label = "Use Camera"
+    bl_options = {"REGISTER", "UNDO"}
+
+    camera: StringProperty(name="Camera", description="Name of the camera")
+
+    def execute(self, context):
+        """Make it the scene's camera, and the view's."""
+        camera = context.scene.objects.get(self.camera)
+        if camera is None or camera.type != "CAMERA":
+            self.report({"ERROR"}, f"There is no camera '{self.camera}' in this scene.")
+            return {"CANCELLED"}
+        context.scene.camera = camera
+        make_active(context, camera)
+        if context.area and context.area.type == "VIEW_3D":
+            context.space_data.region_3d.view_perspective = "CAMERA"
+        return {"FINISHED"}
+
+
+def camera_poses(context, obj: bpy.types.Object | None) -> list[dict]:
+    """What the sidecar calls a path: the scene's camera at every frame, relative to the HoloTime scene's eye.
+
+    One {"matrix": 4x4 camera-to-world with OpenCV axes, "fov_x": radians} a frame. Markers bound to cameras count.
+    """
+    from ..cameras.axes import opencv_to_blender
+
+    scene, poses = context.scene, []
+    now = scene.frame_current
+    to_eye = obj.matrix_world.inverted_safe() if obj else None
+    try:
+        for frame in range(scene.frame_start, scene.frame_end + 1):
+            scene.frame_set(frame)
+            place, turn, _scale = (
+                to_eye @ scene.camera.matrix_world if to_eye else scene.camera.matrix_world
+            ).decompose()
+            matrix = turn.to_matrix().to_4x4()
+            matrix.translation = place
+            poses.append(
+                {"matrix": [list(row) for row in opencv_to_blender(matrix)], "fov_x": scene.camera.data.angle_x}
+            )
+    finally:
+        scene.frame_set(now)
+    return poses
+
+
+def write_path(context, obj, path: Path) -> Path:
+    """Write the scene's camera as a path file for the sidecar."""
+    path.write_text(json.dumps(camera_poses(context, obj)), encoding="utf-8")
+    return path
+
+
+CLASSES = (HOLOTIME_OT_add_camera_path, HOLOTIME_OT_mark_camera, HOLOTIME_OT_select_camera)

@@ -7,6 +7,11 @@ from .. import client, pump_timer, storage
 from ..preferences import preferences
 
 
+def begin_client() -> None:
+    """Let the client know where it may keep its notes."""
+    client.ledger.open(storage.user_folder())
+
+
 class HOLOTIME_OT_connect(bpy.types.Operator):
     """Connect to a running sidecar through its connection file"""
 
@@ -28,6 +33,7 @@ class HOLOTIME_OT_connect(bpy.types.Operator):
             self.report({"ERROR"}, "No connection file is set. Choose it in the extension's preferences.")
             return {"CANCELLED"}
         try:
+            begin_client()
             client.connect(path, agent=f"blender {bpy.app.version_string}")
         except client.ClientError as error:
             self.report({"ERROR"}, str(error))
@@ -74,6 +80,7 @@ class HOLOTIME_OT_start_sidecar(bpy.types.Operator):
         """Start it; the panel shows when it is ready."""
         python = bpy.path.abspath(self.python or preferences(context).sidecar_python)
         try:
+            begin_client()
             client.start_sidecar(python, storage.user_folder("sidecar"))
         except (client.ClientError, OSError) as error:
             self.report({"ERROR"}, str(error))
@@ -82,4 +89,17 @@ class HOLOTIME_OT_start_sidecar(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (HOLOTIME_OT_connect, HOLOTIME_OT_disconnect, HOLOTIME_OT_start_sidecar)
+class HOLOTIME_OT_show_preferences(bpy.types.Operator):
+    """Open the extension's preferences, where the sidecar is set up"""
+
+    bl_idname = "holotime.show_preferences"
+    bl_label = "Set Up the Sidecar"
+    bl_options = {"REGISTER"}
+
+    def execute(self, context):
+        """Show them."""
+        bpy.ops.preferences.addon_show(module=__package__.rpartition(".")[0])
+        return {"FINISHED"}
+
+
+CLASSES = (HOLOTIME_OT_connect, HOLOTIME_OT_disconnect, HOLOTIME_OT_start_sidecar, HOLOTIME_OT_show_preferences)

@@ -1,4 +1,4 @@
-"""Operators: send a job, stop it, bring its result into the scene."""
+"""Operators: send a job, bring its result into the scene."""
 
 import uuid
 from math import degrees
@@ -7,15 +7,17 @@ from pathlib import Path
 import bpy
 from bpy.props import StringProperty
 
-from .. import client, results
+from .. import client, results, storage
 from ..properties import RELATIVE
+
+NOT_CONNECTED = "Not connected to a sidecar: connect or start one first (Generate panel)"
 
 
 def generate_params(settings) -> dict:
     """The parameters of a ``generate`` job from a scene's settings."""
     params = {
         name: getattr(settings, name)
-        for name in ("prompt", "fit", "width", "frames", "fps", "strength", "seed", "budget")
+        for name in ("prompt", "fit", "width", "frames", "fps", "strength", "seed", "budget", "animator")
     }
     if settings.use_direction:
         params["direction"] = degrees(settings.direction)
@@ -33,13 +35,15 @@ class HOLOTIME_OT_generate(bpy.types.Operator):
     def poll(cls, context):
         """Only with a sidecar and a panorama."""
         if not client.connected():
-            cls.poll_message_set("Not connected to a sidecar: connect or start one first")
+            cls.poll_message_set(NOT_CONNECTED)
             return False
         cls.poll_message_set("Choose a panorama first (World panel)")
         return bool(context.scene.holotime.panorama)
 
     def execute(self, context):
         """Send the job and return at once."""
+        from ..motion_brush import sources
+
         scene = context.scene
         settings = scene.holotime
         path = Path(bpy.path.abspath(settings.panorama))
@@ -47,38 +51,18 @@ class HOLOTIME_OT_generate(bpy.types.Operator):
             self.report({"ERROR"}, f"{path} is not a file. Choose a panorama image.")
             return {"CANCELLED"}
         job = uuid.uuid4().hex
+        inputs = {"panorama": str(path)}
+        try:
+            if sources.has_hint(scene):
+                inputs["hint"] = str(sources.write_hint(scene, storage.user_folder("hints") / f"{job}.png"))
+        except (sources.BrushError, OSError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         # The scene is looked up again by name when the job is done: it may be gone, or moved by undo, by then.
         on_success = results.Import(scene.name) if settings.auto_import else None
-        params = generate_params(settings) | {"name": path.name}
-        client.submit(job, "generate", params, {"panorama": str(path)}, on_success)
-        return {"FINISHED"}
-
-
-class HOLOTIME_OT_cancel_job(bpy.types.Operator):
-    """Stop a job"""
-
-    bl_idname = "holotime.cancel_job"
-    bl_label = "Cancel Job"
-    bl_options = {"REGISTER"}
-
-    job: StringProperty(name="Job", description="Id of the job; empty: the one sent last", options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context):
-        """Only while something runs."""
-        if not client.connected():
-            cls.poll_message_set("Not connected to a sidecar")
-            return False
-        cls.poll_message_set("No job is running")
-        return any(not job.done for job in client.jobs.values())
-
-    def execute(self, context):
-        """Ask the sidecar to stop it."""
-        job = self.job or client.latest_job
-        if job not in client.jobs:
-            self.report({"ERROR"}, f"There is no job '{job}'.")
-            return {"CANCELLED"}
-        client.cancel(job)
+        entry = client.Entry(path.stem, scene=scene.name, blend=bpy.data.filepath, auto_import=settings.auto_import)
+        client.submit(job, "generate", generate_params(settings) | {"name": path.name}, inputs, on_success, entry=entry)
+        results.last_error = ""
         return {"FINISHED"}
 
 
@@ -100,7 +84,7 @@ class HOLOTIME_OT_import_result(bpy.types.Operator):
     @classmethod
     def poll(cls, context):
         """Only with a sidecar to fetch from."""
-        cls.poll_message_set("Not connected to a sidecar")
+        cls.poll_message_set(NOT_CONNECTED)
         return client.connected()
 
     def execute(self, context):
@@ -110,12 +94,11 @@ class HOLOTIME_OT_import_result(bpy.types.Operator):
             self.report({"ERROR"}, "That job has no result (yet). Wait until it has succeeded.")
             return {"CANCELLED"}
         folder = bpy.path.abspath(self.directory) if self.directory else ""
-        try:
-            results.Import(context.scene.name, folder)(job)
-        except (client.ClientError, OSError) as error:
-            self.report({"ERROR"}, str(error))
+        results.Import(context.scene.name, folder)(job)
+        if results.last_error:
+            self.report({"ERROR"}, results.last_error)
             return {"CANCELLED"}
         return {"FINISHED"}
 
 
-CLASSES = (HOLOTIME_OT_generate, HOLOTIME_OT_cancel_job, HOLOTIME_OT_import_result)
+CLASSES = (HOLOTIME_OT_generate, HOLOTIME_OT_import_result)

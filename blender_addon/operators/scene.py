@@ -1,11 +1,34 @@
-"""Operators: import a scene file, and a clip as the world."""
+"""Operators: import a scene file, put a clip into the world, find a lost file, write the scene to files."""
 
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, IntProperty, StringProperty
 
+from .. import results
+from ..client import tasks
 from ..properties import RELATIVE
+
+
+def active_scene_object(context) -> bpy.types.Object | None:
+    """The HoloTime object that is meant: the active one, else the scene's newest."""
+    from ..scene_import.importer import find_scene_object
+
+    return find_scene_object(context.scene, context.object)
+
+
+def has_scene(cls, context) -> bool:
+    """A poll: whether there is a HoloTime scene."""
+    cls.poll_message_set("There is no HoloTime scene here: generate or import one first")
+    return any(obj.holotime.is_scene for obj in context.scene.objects)
+
+
+def make_active(context, obj: bpy.types.Object) -> None:
+    """Select this object alone."""
+    for other in context.selected_objects:
+        other.select_set(False)
+    obj.select_set(True)
+    context.view_layer.objects.active = obj
 
 
 class HOLOTIME_OT_import_scene(bpy.types.Operator):
@@ -40,10 +63,7 @@ class HOLOTIME_OT_import_scene(bpy.types.Operator):
         except SceneFileError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        for other in context.selected_objects:
-            other.select_set(False)
-        obj.select_set(True)
-        context.view_layer.objects.active = obj
+        make_active(context, obj)
         return {"FINISHED"}
 
 
@@ -71,27 +91,195 @@ class HOLOTIME_OT_set_world_clip(bpy.types.Operator):
 
     def execute(self, context):
         """Make a new world from it."""
-        from ..scene_import.importer import ImportFailed, find_scene_object, import_world_clip
+        from ..scene_import.importer import ImportFailed, import_world_clip
 
         path = self.filepath or self._beside(context)
         if not path:
             self.report({"ERROR"}, "There is no clip.mp4 beside the scene's file. Choose the clip.")
             return {"CANCELLED"}
         try:
-            import_world_clip(context.scene, path, find_scene_object(context.scene, context.object))
+            import_world_clip(context.scene, path, active_scene_object(context))
         except ImportFailed as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return {"FINISHED"}
 
     def _beside(self, context) -> str:
-        from ..scene_import.importer import find_scene_object
-
-        obj = find_scene_object(context.scene, context.object)
+        obj = active_scene_object(context)
         if obj is None or not obj.holotime.source:
             return ""
         clip = Path(bpy.path.abspath(obj.holotime.source)).with_name("clip.mp4")
         return str(clip) if clip.is_file() else ""
 
 
-CLASSES = (HOLOTIME_OT_import_scene, HOLOTIME_OT_set_world_clip)
+class HOLOTIME_OT_select_scene(bpy.types.Operator):
+    """Make this HoloTime scene the active object"""
+
+    bl_idname = "holotime.select_scene"
+    bl_label = "Select Scene"
+    bl_options = {"REGISTER", "UNDO"}
+
+    obj: StringProperty(name="Object", description="Name of the object")
+
+    def execute(self, context):
+        """Select it alone."""
+        obj = context.scene.objects.get(self.obj)
+        if obj is None:
+            self.report({"ERROR"}, f"There is no object '{self.obj}' in this scene.")
+            return {"CANCELLED"}
+        make_active(context, obj)
+        return {"FINISHED"}
+
+
+class HOLOTIME_OT_relink_scene(bpy.types.Operator):
+    """Choose where the scene's file lies now"""
+
+    bl_idname = "holotime.relink_scene"
+    bl_label = "Find the File"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(
+        name="File", description="The scene's .safetensors file", subtype="FILE_PATH", options=RELATIVE
+    )
+    filter_glob: StringProperty(default="*.safetensors", options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context):
+        """Only with a scene."""
+        return has_scene(cls, context)
+
+    def invoke(self, context, event):
+        """Ask for the file."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        """Check that it is this scene's, and keep its path."""
+        from ..scene_import.importer import portable
+        from ..scene_import.reader import SceneFileError, read_scene
+
+        obj, path = active_scene_object(context), Path(bpy.path.abspath(self.filepath))
+        try:
+            count = len(read_scene(path))
+        except SceneFileError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if count != len(obj.data.vertices):
+            self.report(
+                {"ERROR"}, f"{path} is another scene: it has {count} splats, {obj.name} has {len(obj.data.vertices)}."
+            )
+            return {"CANCELLED"}
+        obj.holotime.source = portable(path)
+        return {"FINISHED"}
+
+
+class HOLOTIME_OT_write_scene(bpy.types.Operator):
+    """Write the scene's file anew from what this .blend holds"""
+
+    bl_idname = "holotime.write_scene"
+    bl_label = "Write the File"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(
+        name="File", description="Where to write it; empty: where it was", subtype="FILE_PATH", options=RELATIVE
+    )
+
+    @classmethod
+    def poll(cls, context):
+        """Only with a scene."""
+        return has_scene(cls, context)
+
+    def execute(self, context):
+        """Write, and keep the path."""
+        from ..export.tensors import write_scene
+        from ..scene_import.importer import portable
+        from ..storage import beside
+
+        obj = active_scene_object(context)
+        path = Path(bpy.path.abspath(self.filepath or obj.holotime.source))
+        try:
+            if not self.filepath and not path.parent.is_dir():
+                path = beside() / f"{bpy.path.clean_name(obj.name)}.safetensors"
+            write_scene(obj, path)
+        except OSError as error:
+            self.report({"ERROR"}, f"{path} cannot be written ({error.strerror}). Choose another place.")
+            return {"CANCELLED"}
+        obj.holotime.source = portable(path)
+        self.report({"INFO"}, f"Written: {path}")
+        return {"FINISHED"}
+
+
+class HOLOTIME_OT_export_ply(bpy.types.Operator):
+    """Write the moving scene as a sequence of PLY files, one a frame, as splat viewers read them"""
+
+    bl_idname = "holotime.export_ply"
+    bl_label = "Export PLY Sequence"
+    bl_options = {"REGISTER"}
+
+    directory: StringProperty(name="Folder", description="Where the files go", subtype="DIR_PATH", options=RELATIVE)
+    frame_start: IntProperty(name="Start", description="First frame; 0: the scene's first", default=0, min=0)
+    frame_end: IntProperty(name="End", description="Last frame; 0: the scene's last", default=0, min=0)
+
+    @classmethod
+    def poll(cls, context):
+        """Only with a scene."""
+        return has_scene(cls, context)
+
+    def invoke(self, context, event):
+        """Ask for the folder."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        """Write them in the background; from scripts at once."""
+        from .. import pump_timer
+
+        scene, obj = context.scene, active_scene_object(context)
+        folder = Path(bpy.path.abspath(self.directory))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.report({"ERROR"}, f"{folder} cannot be made ({error.strerror}). Choose another place.")
+            return {"CANCELLED"}
+        frames = range(self.frame_start or scene.frame_start, (self.frame_end or scene.frame_end) + 1)
+        results.last_error = ""
+        task = tasks.start("Writing PLY", ply_steps(scene.name, obj.name, folder, frames), results.failed)
+        if bpy.app.background:
+            tasks.finish(task)
+        else:
+            pump_timer.start()
+        if results.last_error:
+            self.report({"ERROR"}, results.last_error)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def ply_steps(scene_name: str, object_name: str, folder: Path, frames: range) -> tasks.Work:
+    """Write each frame in a thread, so that a slow disk is not felt."""
+    from ..export.tensors import write_ply
+    from ..scene_import.importer import Background
+    from ..viewport.splat_gpu import arrays_of
+    from ..viewport.splat_view import playing
+
+    arrays = arrays_of(bpy.data.objects[object_name].data)
+    stem = bpy.path.clean_name(object_name)
+    for i, frame in enumerate(frames):
+        obj, scene = bpy.data.objects.get(object_name), bpy.data.scenes.get(scene_name)
+        if obj is None or scene is None:
+            raise ValueError(f"'{object_name}' was deleted; frames {frames.start} to {frame - 1} were written.")
+        state = playing(obj, scene, frame)
+        path = folder / f"{stem}_{frame:04d}.ply"
+        writing = Background(lambda path=path, state=state: write_ply(arrays, path, **state))
+        while not writing.done():
+            yield tasks.Step(i / len(frames), f"frame {frame}", idle=True)
+        writing.result()
+
+
+CLASSES = (
+    HOLOTIME_OT_import_scene,
+    HOLOTIME_OT_set_world_clip,
+    HOLOTIME_OT_select_scene,
+    HOLOTIME_OT_relink_scene,
+    HOLOTIME_OT_write_scene,
+    HOLOTIME_OT_export_ply,
+)

@@ -1,4 +1,4 @@
-"""Operator: a video for headsets, rendered by the sidecar."""
+"""Operator: a video rendered by the sidecar, for headsets and screens."""
 
 import uuid
 from pathlib import Path
@@ -6,15 +6,18 @@ from pathlib import Path
 import bpy
 from bpy.props import StringProperty
 
-from .. import client, results
+from .. import client, results, storage
 from ..properties import RELATIVE
+from .camera import write_path
+from .jobs import NOT_CONNECTED
+from .scene import active_scene_object, has_scene
 
 
 class HOLOTIME_OT_render_vr(bpy.types.Operator):
-    """Have the sidecar render the scene to a panoramic video"""
+    """Have the sidecar render the scene to a video: panoramic for headsets, or what the scene's camera sees"""
 
     bl_idname = "holotime.render_vr"
-    bl_label = "Render VR Video"
+    bl_label = "Render Video"
     bl_options = {"REGISTER"}
 
     filepath: StringProperty(
@@ -28,27 +31,35 @@ class HOLOTIME_OT_render_vr(bpy.types.Operator):
     def poll(cls, context):
         """Only with a sidecar and a HoloTime scene."""
         if not client.connected():
-            cls.poll_message_set("Not connected to a sidecar: connect or start one first")
+            cls.poll_message_set(NOT_CONNECTED)
             return False
-        cls.poll_message_set("There is no HoloTime scene here: generate or import one first")
-        return any(obj.holotime.is_scene for obj in context.scene.objects)
+        if not has_scene(cls, context):
+            return False
+        cls.poll_message_set("The scene has no camera: add one first (Cameras panel)")
+        return context.scene.holotime.vr_projection != "perspective" or context.scene.camera is not None
 
     def execute(self, context):
         """Send the job and return at once; the video is fetched when it is done."""
-        from ..scene_import.importer import find_scene_object
-
-        settings = context.scene.holotime
-        obj = find_scene_object(context.scene, context.object)
+        scene = context.scene
+        settings, obj, job = scene.holotime, active_scene_object(context), uuid.uuid4().hex
         source = Path(bpy.path.abspath(obj.holotime.source)) if obj else Path()
         if not source.is_file():
-            self.report({"ERROR"}, f"The scene's file {source} is gone. Put it back, or import the scene again.")
+            self.report({"ERROR"}, f"The scene's file {source} is gone. Find it or write it anew (Scene panel, Files).")
             return {"CANCELLED"}
         params = {"projection": settings.vr_projection, "width": settings.vr_width}
+        inputs = {"scene": str(source)}
         if settings.vr_projection == "ods":
             params["ipd"] = settings.vr_eye_distance
+        if settings.vr_projection == "perspective":
+            ratio = scene.render.resolution_y / scene.render.resolution_x
+            params["height"] = 2 * round(settings.vr_width * ratio / 2)
+            params["fps"] = scene.render.fps / scene.render.fps_base
+            inputs["path"] = str(write_path(context, obj, storage.user_folder("paths") / f"{job}.json"))
         output = self.filepath or settings.vr_output
         output = bpy.path.ensure_ext(bpy.path.abspath(output), ".mp4") if output else ""
-        client.submit(uuid.uuid4().hex, "render", params, {"scene": str(source)}, results.FetchVideo(output))
+        label = settings.bl_rna.properties["vr_projection"].enum_items[settings.vr_projection].name
+        entry = client.Entry(f"{obj.name}, {label}", scene=scene.name, blend=bpy.data.filepath, output=output)
+        client.submit(job, "render", params, inputs, results.FetchVideo(output), entry=entry)
         return {"FINISHED"}
 
 

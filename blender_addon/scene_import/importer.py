@@ -1,12 +1,16 @@
 """Import a scene file or a clip into a Blender scene: what the operators and a finished job both call."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bpy
 
+from ..client.tasks import Step, Work
 from . import scene_setup
-from .reader import read_scene
-from .splat_object import get_input, make_object, scene_modifier
+from .scene_nodes import scene_group
+from .splat_object import Prepared, get_input, make_object, mesh_steps, scene_modifier
 from .world_clip import set_world_clip
 
 
@@ -15,21 +19,95 @@ class ImportFailed(Exception):
 
 
 def import_scene(scene: bpy.types.Scene, path: str | Path, *, prepare: bool = True) -> bpy.types.Object:
-    """Add the scene file as an object to ``scene``. SceneFileError when it is not one.
+    """Add the scene file as an object to ``scene``, at once. SceneFileError when it is not one.
 
     While nothing in ``scene`` is animated yet, it takes the clip's frame rate and range; otherwise both stay, and the
     clip plays at its own speed in seconds. ``prepare`` also sets Cycles and the display transform (see scene_setup).
     """
     path = Path(bpy.path.abspath(str(path)))
-    scene_file = read_scene(path)
+    prepared = Prepared.read(path)
+    steps = mesh_steps(prepared, path.stem)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return _link(scene, path, end.value, prepared, prepare)
+
+
+def import_steps(scene_name: str, path: str | Path, then: list[Callable[[bpy.types.Object], None]]) -> Work:
+    """The same as a task: the file is read in a thread, Blender is filled in steps, then each of ``then(object)``.
+
+    Raises SceneFileError and ImportFailed on the way.
+    """
+    path = Path(bpy.path.abspath(str(path)))
+    yield Step(0.0, "Reading the scene")
+    reading = Background(lambda: Prepared.read(path))
+    while not reading.done():
+        yield Step(0.05, "Reading the scene", idle=True)
+    prepared = reading.result()
+    steps = mesh_steps(prepared, path.stem)
+    while True:
+        try:
+            fraction = next(steps)
+        except StopIteration as end:
+            mesh = end.value
+            break
+        yield Step(0.1 + 0.8 * fraction, "Filling the scene")
+    mesh_name = mesh.name
+    scene_group()
+    yield Step(0.92, "Making its nodes")
+    scene, mesh = bpy.data.scenes.get(scene_name), bpy.data.meshes.get(mesh_name)
+    if scene is None:
+        raise ImportFailed(f"The scene '{scene_name}' is gone; import {path} into another one.")
+    if mesh is None:
+        raise ImportFailed("The import was undone before it was complete. Import the result again.")
+    name = _link(scene, path, mesh, prepared, True).name
+    for action in then:
+        yield Step(0.95, "Finishing")
+        obj = bpy.data.objects.get(name)
+        if obj is None:
+            raise ImportFailed("The import was undone before it was complete. Import the result again.")
+        action(obj)
+
+
+class Background:
+    """A call in a thread of its own, whose result is asked for later."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function, self._result, self._error = function, None, None
+        self._thread = threading.Thread(target=self._run, name="HoloTime reader", daemon=True)
+        self._thread.start()
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return not self._thread.is_alive()
+
+    def result(self) -> Any:
+        """What it gave; raises what it raised."""
+        self._thread.join()
+        if self._error:
+            raise self._error
+        return self._result
+
+    def _run(self) -> None:
+        try:
+            self._result = self._function()
+        except Exception as error:  # raised again where the result is asked for
+            self._error = error
+
+
+def _link(scene, path: Path, mesh: bpy.types.Mesh, prepared: Prepared, prepare: bool) -> bpy.types.Object:
+    """Put the filled mesh into the scene as an object that plays."""
     if scene_setup.is_still(scene):
-        scene_setup.take_time(scene, scene_file.fps, scene_file.duration, scene_file.loop)
-    obj = make_object(path.stem, scene_file, scene_setup.seconds_at_start(scene))
+        scene_setup.take_time(scene, prepared.fps, prepared.duration, prepared.loop)
+    obj = make_object(path.stem, mesh, prepared, scene_setup.seconds_at_start(scene))
     obj.holotime.source = portable(path)
     scene.collection.objects.link(obj)
     if prepare:
         scene_setup.prepare_render(scene)
         scene_setup.widen_viewports()
+    if not bpy.app.background:
+        obj.holotime.display = "SPLATS"
     return obj
 
 

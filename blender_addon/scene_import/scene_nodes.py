@@ -20,7 +20,7 @@ from .graph import Graph, Socket
 from .materials import CUT, points_material, splats_material
 
 GROUP = "HoloTime Scene"
-GROUP_VERSION = 1  # a file with an older group gets a new one beside it
+GROUP_VERSION = 2  # a file with an older group gets a new one beside it
 POINT_FACTOR = 1.5  # radius of a point in standard deviations: neighbours overlap without gaps
 EPSILON = 1e-6  # of the clip; keeps float rounding from wrapping the first frame of a loop to its end
 
@@ -29,8 +29,11 @@ INPUTS = (
     ("Offset", "NodeSocketFloat", 0.0, -1e6, 1e6, "Time on the scene's timeline, in seconds, at which the clip begins"),
     ("Speed", "NodeSocketFloat", 1.0, -100.0, 100.0, "Playing speed: 1 is the clip's own, 2 is double, -1 backwards"),
     ("Loop", "NodeSocketBool", True, None, None, "Begin again after the end; otherwise the ends stand still"),
+    ("Ping-Pong", "NodeSocketBool", False, None, None, "Play forth and back instead of beginning again"),
+    ("Phase", "NodeSocketFloat", 0.0, -1.0, 1.0, "Where in the clip it begins: 0.5 is its middle"),
     ("Duration", "NodeSocketFloat", 1.0, 1e-3, 1e6, "Length of the clip in seconds at speed 1"),
     ("Opacity Threshold", "NodeSocketFloat", 1 / 255, 0.0, 1.0, "Splats less opaque than this are left out"),
+    ("Opacity", "NodeSocketFloat", 1.0, 0.0, 1.0, "Factor on the opacity of all splats, to fade the world in and out"),
     ("Splat Size", "NodeSocketFloat", 1.0, 0.0, 100.0, "Factor on the size of splats and points"),
     (
         "Low Pass",
@@ -47,6 +50,14 @@ INPUTS = (
         0.0,
         1.0,
         "Share of the splats drawn in the viewport; renders show all",
+    ),
+    (
+        "Points in Viewport",
+        "NodeSocketBool",
+        True,
+        None,
+        None,
+        "Draw the scene in the viewport; switched off while the extension draws true splats instead",
     ),
     (
         "Splats in Viewport",
@@ -95,10 +106,11 @@ def _build(g: Graph) -> None:
     log_width = g.math("MINIMUM", g.attribute("t_log_scale", "FLOAT"), 9.0)
     ratio = g.math("MULTIPLY", dt, g.math("EXPONENT", g.math("MULTIPLY", log_width, -1.0)))
     window = g.math("EXPONENT", g.math("MULTIPLY", g.math("MULTIPLY", ratio, ratio), -1.0))
-    alpha = g.math("MULTIPLY", g.attribute("opacity", "FLOAT"), window)
+    alpha = g.math("MULTIPLY", g.math("MULTIPLY", g.attribute("opacity", "FLOAT"), window), inputs["Opacity"])
     mesh = g.store(inputs["Geometry"], "alpha", "FLOAT", alpha)
     visible = g.compare(g.attribute("alpha", "FLOAT"), "GREATER_EQUAL", inputs["Opacity Threshold"])
-    density = g.switch("FLOAT", viewport, 1.0, inputs["Viewport Density"])
+    drawn = g.switch("FLOAT", inputs["Points in Viewport"], -1.0, inputs["Viewport Density"])
+    density = g.switch("FLOAT", viewport, 1.0, drawn)
     node = g.add("FunctionNodeRandomValue", data_type="FLOAT")
     random = next(socket for socket in node.outputs if socket.type == "VALUE")  # the only one since 5.2
     shown = g.both(visible, g.compare(random, "LESS_EQUAL", density))
@@ -120,11 +132,14 @@ def _build(g: Graph) -> None:
 
 
 def _clip_time(g: Graph, inputs) -> Socket:
-    """t in [0, 1]: the scene's seconds since Offset, at Speed, as a fraction of Duration; wrapped or clamped."""
+    """t in [0, 1]: the scene's seconds since Offset, at Speed, as a fraction of Duration, and Phase; then folded,
+    wrapped or clamped."""
     seconds = g.math("SUBTRACT", g.add("GeometryNodeInputSceneTime").outputs["Seconds"], inputs["Offset"])
     clips = g.math("DIVIDE", g.math("MULTIPLY", seconds, inputs["Speed"]), inputs["Duration"])
+    clips = g.math("ADD", clips, inputs["Phase"])
     wrapped = g.math("FRACT", g.math("ADD", clips, EPSILON))
-    return g.switch("FLOAT", inputs["Loop"], g.math("ADD", clips, 0.0, clamp=True), wrapped)
+    once = g.switch("FLOAT", inputs["Loop"], g.math("ADD", clips, 0.0, clamp=True), wrapped)
+    return g.switch("FLOAT", inputs["Ping-Pong"], once, g.math("PINGPONG", clips, 1.0))
 
 
 def _splats(g: Graph, points: Socket, t: Socket, size: Socket, low_pass: Socket) -> Socket:

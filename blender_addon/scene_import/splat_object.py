@@ -1,38 +1,72 @@
 """The Blender half of the scene import: splat attributes to a mesh object that the node group plays."""
 
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
 import bpy
 
-from .reader import SceneFile
+from .reader import read_scene
 from .scene_nodes import scene_group
 from .splat_data import Attribute, low_pass, point_attributes
 
 MODIFIER = "HoloTime"
 
 
-def make_mesh(name: str, attributes: list[Attribute]) -> bpy.types.Mesh:
-    """A mesh of loose vertices that carries the attributes."""
-    mesh = bpy.data.meshes.new(name)
-    mesh.vertices.add(len(attributes[0].values) // 3)
-    for item in attributes:
-        layer = mesh.attributes.get(item.name) or mesh.attributes.new(item.name, item.data_type, "POINT")
-        layer.data.foreach_set(item.field, item.values)
-    mesh.update()
-    return mesh
+@dataclass(frozen=True)
+class Prepared:
+    """A scene file turned into what Blender stores: made without bpy, so in any thread."""
+
+    attributes: list[Attribute]
+    duration: float
+    fps: float
+    loop: bool
+    low_pass: float
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Prepared":
+        """Read a scene file. SceneFileError when it is not one."""
+        scene_file = read_scene(path)
+        attributes, widening = point_attributes(scene_file), low_pass(scene_file)
+        return cls(attributes, scene_file.duration, scene_file.fps, scene_file.loop, widening)
 
 
-def make_object(name: str, scene_file: SceneFile, offset: float) -> bpy.types.Object:
+def mesh_steps(prepared: Prepared, name: str) -> Generator[float, None, bpy.types.Mesh]:
+    """Make a mesh of loose vertices that carries the attributes, a millisecond or two at a time; yields the fraction.
+
+    The mesh is looked up by name after every pause: undo may have taken it away, and then it is begun again.
+    """
+    while True:
+        mesh = bpy.data.meshes.new(name)
+        mesh["holotime_filling"] = True
+        key = mesh.name
+        mesh.vertices.add(len(prepared.attributes[0].values) // 3)
+        for i, item in enumerate(prepared.attributes):
+            yield i / len(prepared.attributes)
+            mesh = bpy.data.meshes.get(key)
+            if mesh is None or "holotime_filling" not in mesh:
+                break
+            layer = mesh.attributes.get(item.name) or mesh.attributes.new(item.name, item.data_type, "POINT")
+            layer.data.foreach_set(item.field, item.values)
+        else:
+            del mesh["holotime_filling"]
+            mesh.update()
+            return mesh
+
+
+def make_object(name: str, mesh: bpy.types.Mesh, prepared: Prepared, offset: float) -> bpy.types.Object:
     """An object that plays the scene; the clip begins ``offset`` seconds into the timeline. Not yet in a collection."""
-    obj = bpy.data.objects.new(name, make_mesh(name, point_attributes(scene_file)))
+    obj = bpy.data.objects.new(name, mesh)
     modifier = obj.modifiers.new(MODIFIER, "NODES")
     modifier.node_group = scene_group()
     set_input(modifier, "Offset", offset)
-    set_input(modifier, "Duration", scene_file.duration)
-    set_input(modifier, "Loop", scene_file.loop)
-    set_input(modifier, "Low Pass", low_pass(scene_file))
+    set_input(modifier, "Duration", prepared.duration)
+    set_input(modifier, "Loop", prepared.loop)
+    set_input(modifier, "Low Pass", prepared.low_pass)
     obj.holotime.is_scene = True
-    obj.holotime.duration = scene_file.duration
-    obj.holotime.fps = scene_file.fps
-    obj.holotime.loop = scene_file.loop
+    obj.holotime.duration = prepared.duration
+    obj.holotime.fps = prepared.fps
+    obj.holotime.loop = prepared.loop
     return obj
 
 

@@ -15,7 +15,28 @@ import pytest
 
 pytestmark = pytest.mark.bpy
 
+PRESET_OPERATORS = ("name", "remove_name", "remove_active")  # of Blender's own base class
 OPERATORS = {
+    "add_shadow_catcher",
+    "clear_strokes",
+    "estimate_light",
+    "export_ply",
+    "forget_finished",
+    "make_panorama",
+    "mark_camera",
+    "motion_brush",
+    "move_job",
+    "open_report",
+    "paint_freeze_mask",
+    "relink_scene",
+    "retry_job",
+    "select_camera",
+    "select_scene",
+    "setup_compositing",
+    "setup_vr",
+    "show_preferences",
+    "strokes_from_annotations",
+    "write_scene",
     "connect",
     "disconnect",
     "start_sidecar",
@@ -40,8 +61,8 @@ def test_every_property_has_a_tooltip(holotime):
     for cls in classes:
         rna = getattr(bpy.types, cls.__name__, cls).bl_rna
         for prop in rna.properties:
-            ours = prop.identifier in getattr(cls, "__annotations__", {})
-            if ours and not prop.is_hidden and prop.identifier not in ("filter_glob", "camera_parameters"):
+            ours = any(prop.identifier in vars(base).get("__annotations__", {}) for base in cls.__mro__)
+            if ours and not prop.is_hidden and prop.identifier not in ("filter_glob", *PRESET_OPERATORS):
                 internal = cls.__name__ == "HoloTimeCameraParameter" and prop.identifier != "value"
                 assert internal or prop.description, f"{cls.__name__}.{prop.identifier}"
 

@@ -1,0 +1,112 @@
+"""View layers and a compositing tree in which CG objects stand in the scene.
+
+Three layers are rendered: the splats with everything else held out, everything else with the splats held out, and the
+world alone. A holdout leaves exactly the part of a pixel that the other layer fills, soft edges included, so
+
+    picture = splats + rest + world * (1 - alpha of splats - alpha of rest)
+
+is what one render of all would show, and each layer can be graded by itself. Every layer has a depth pass; all of it
+goes into one multi-layer EXR a frame.
+"""
+
+import bpy
+
+from ..scene_import.graph import Graph
+
+COLLECTION = "HoloTime"
+SPLATS, REST, WORLD = "HoloTime Splats", "HoloTime Objects", "HoloTime World"
+TREE = "HoloTime Compositing"
+
+
+def set_up(scene: bpy.types.Scene) -> bpy.types.NodeTree:
+    """Make the collection, the layers, the output settings and the tree; run again it brings them up to date."""
+    ours = _collection(scene)
+    scene.render.film_transparent = True
+    for name in (SPLATS, REST, WORLD):
+        layer = scene.view_layers.get(name) or scene.view_layers.new(name)
+        layer.use, layer.use_pass_combined, layer.use_pass_z = True, True, name != WORLD
+        for child in layer.layer_collection.children:
+            mine = child.collection == ours
+            child.exclude = name == WORLD
+            child.holdout = (name == SPLATS) != mine
+        if hasattr(layer, "cycles"):
+            layer.cycles.use_denoising = False
+    for layer in scene.view_layers:
+        layer.use = layer.name in (SPLATS, REST, WORLD)
+    _exr(scene)
+    tree = _tree(scene)
+    _build(Graph(tree), tree, scene)
+    return tree
+
+
+def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
+    """Splats in a collection of their own, and everything that lay loose in the scene in another."""
+    ours = next((c for c in scene.collection.children if c.get("holotime_splats")), None)
+    if ours is None:
+        ours = bpy.data.collections.new(COLLECTION)
+        ours["holotime_splats"] = True
+        scene.collection.children.link(ours)
+    rest = next((c for c in scene.collection.children if c.get("holotime_rest")), None)
+    for obj in list(scene.collection.objects):
+        if obj.holotime.is_scene:
+            ours.objects.link(obj)
+        else:
+            if rest is None:
+                rest = bpy.data.collections.new("Scene Objects")
+                rest["holotime_rest"] = True
+                scene.collection.children.link(rest)
+            rest.objects.link(obj)
+        scene.collection.objects.unlink(obj)
+    return ours
+
+
+def _exr(scene: bpy.types.Scene) -> None:
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):  # since 5.0, and to be set before the format
+        settings.media_type = "MULTI_LAYER_IMAGE"
+    settings.file_format = "OPEN_EXR_MULTILAYER"
+    settings.color_depth, settings.exr_codec = "16", "ZIP"
+
+
+def _tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
+    """The scene's compositing tree, emptied. Since 5.0 it is a node group of its own."""
+    if hasattr(scene, "compositing_node_group"):
+        tree = bpy.data.node_groups.new(TREE, "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        scene.compositing_node_group = tree
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+    scene.render.use_compositing = True
+    return tree
+
+
+def _build(g: Graph, tree: bpy.types.NodeTree, scene: bpy.types.Scene) -> None:
+    layers = {name: g.add("CompositorNodeRLayers", layer=name, scene=scene) for name in (SPLATS, REST, WORLD)}
+    # Film transparency leaves the world out of every picture; its own pass has it.
+    both = _mix(g, "ADD", layers[SPLATS].outputs["Image"], layers[REST].outputs["Image"])
+    alpha = g.math("ADD", layers[SPLATS].outputs["Alpha"], layers[REST].outputs["Alpha"], clamp=True)
+    left = g.math("SUBTRACT", 1.0, alpha, clamp=True)
+    world = _mix(g, "MULTIPLY", layers[WORLD].outputs[_ENVIRONMENT], left)
+    whole = _mix(g, "ADD", both, world)
+    if hasattr(scene, "compositing_node_group"):
+        output = g.add("NodeGroupOutput")
+        tree.links.new(whole, output.inputs[0])
+    else:
+        g.add("CompositorNodeComposite", {"Image": whole})
+    g.add("CompositorNodeViewer", {"Image": whole})
+
+
+_ENVIRONMENT = "Env"
+
+
+def _mix(g: Graph, operation: str, a, b):
+    """Colours combined channel by channel. Since 5.0 compositors use the nodes of shaders."""
+    if bpy.app.version >= (5, 0, 0):
+        node = g.add("ShaderNodeMix", data_type="RGBA", blend_type=operation)
+        node.inputs[0].default_value = 1.0
+        for socket, value in zip((node.inputs[6], node.inputs[7]), (a, b), strict=True):
+            g.tree.links.new(value, socket)
+        return node.outputs[2]
+    return g.add("CompositorNodeMixRGB", {0: 1.0, 1: a, 2: b}, blend_type=operation).outputs[0]

@@ -1,0 +1,1 @@
+"""From an imported object back to files: the scene file itself, and PLY sequences."""

@@ -1,0 +1,1 @@
+"""Light and ground for CG objects, estimated from the panorama and the splats."""

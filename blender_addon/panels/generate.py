@@ -1,0 +1,162 @@
+"""Generate: the sidecar, the forecast, the button, the job list."""
+
+import bpy
+
+from .. import client, job_list, results
+from ..client import forecast, tasks
+from .common import Panel, column, duration, lines
+
+STAGES = {  # as the sidecar names them -> as an artist reads them
+    "starting": "Starting",
+    "panorama": "Reading the panorama",
+    "perceive": "Finding distance",
+    "animate": "Animating",
+    "track": "Following what moves",
+    "reconstruct": "Building the world",
+    "report": "Writing the report",
+    "render": "Rendering",
+}
+ICONS = {"succeeded": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL", "queued": "SORTTIME"}
+WORDS = {"sending": "sending", "queued": "waiting", "succeeded": "done", "failed": "failed", "cancelled": "cancelled"}
+
+
+class HOLOTIME_UL_jobs(bpy.types.UIList):
+    """The jobs, newest first"""
+
+    bl_idname = "HOLOTIME_UL_jobs"
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flt_flag=0):
+        """One row: picture, name, how far it is."""
+        job = client.jobs.get(item.name)
+        if job is None:
+            return
+        split = layout.split(factor=0.56)
+        picture = job_list.thumbnail(job)
+        if picture:
+            split.label(text=item.title, icon_value=picture)
+        else:
+            split.label(text=item.title, icon="WORLD" if job.kind == "generate" else "FILE_MOVIE")
+        if job.status == "running":
+            split.progress(factor=job.fraction, text=f"{100 * job.fraction:.0f} %")
+        else:
+            split.label(text=WORDS.get(job.status, job.status), icon=ICONS.get(job.status, "SORTTIME"))
+
+
+class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
+    """Send the job and see how far it is"""
+
+    bl_idname = "HOLOTIME_PT_generate"
+    bl_label = "Generate"
+
+    def draw_header_preset(self, context):
+        """Blender's preset menu."""
+        from .presets import HOLOTIME_PT_quality_presets
+
+        HOLOTIME_PT_quality_presets.draw_panel_header(self.layout)
+
+    def draw(self, context):
+        """Connection, size, forecast, button and the jobs."""
+        settings = context.scene.holotime
+        layout = self.layout
+        self._connection(layout, context)
+        col = column(layout)
+        sub = col.column(align=True)
+        sub.prop(settings, "width")
+        sub.prop(settings, "budget")
+        col.prop(settings, "auto_import")
+        params = {name: getattr(settings, name) for name in ("width", "frames", "budget")}
+        seconds, known = forecast.seconds_forecast(list(client.ledger.entries.values()), params)
+        memory = forecast.memory_forecast(params) / 1e9
+        guess = "" if known else " (a guess)"
+        layout.label(text=f"About {duration(seconds)}{guess}, {memory:.1f} GB", icon="TIME")
+        row = layout.row()
+        row.scale_y = 1.5
+        row.operator("holotime.generate", icon="OUTLINER_OB_POINTCLOUD")
+        if not settings.panorama:
+            layout.label(text="Choose a panorama first (World)", icon="INFO")
+        elif not client.active():
+            layout.label(text="Start or connect a sidecar first", icon="INFO")
+        self._tasks(layout)
+        if results.last_error:
+            lines(layout, context, results.last_error, "ERROR")
+        if client.ledger.problem:
+            lines(layout, context, client.ledger.problem, "INFO")
+
+    def _connection(self, layout, context) -> None:
+        if client.active():
+            row = layout.row()
+            row.label(text=client.link_text, icon="CHECKMARK" if client.connected() else "SORTTIME")
+            row.operator("holotime.disconnect", text="", icon="UNLINKED")
+            return
+        if client.link_text != "Not connected":
+            lines(layout, context, client.link_text, "ERROR")
+        row = layout.row(align=True)
+        text = "Start It Again" if client.own_died else "Start Sidecar"
+        row.operator("holotime.start_sidecar", text=text, icon="PLAY")
+        row.operator("holotime.connect", icon="LINKED")
+        row.operator("holotime.show_preferences", text="", icon="PREFERENCES")
+
+    def _tasks(self, layout) -> None:
+        for task in tasks.running:
+            layout.progress(factor=task.step.fraction, text=f"{task.title}: {task.step.text}")
+
+
+class HOLOTIME_PT_queue(Panel, bpy.types.Panel):
+    """The jobs that were sent, and what to do with them"""
+
+    bl_idname = "HOLOTIME_PT_queue"
+    bl_parent_id = "HOLOTIME_PT_generate"
+    bl_label = "Jobs"
+
+    def draw(self, context):
+        """The list, its buttons, and the chosen job."""
+        layout, queue = self.layout, context.window_manager.holotime
+        if not len(queue.items):
+            layout.label(text="No jobs yet")
+            return
+        row = layout.row()
+        row.template_list("HOLOTIME_UL_jobs", "", queue, "items", queue, "index", rows=4, maxrows=8)
+        job = job_list.chosen()
+        buttons = row.column(align=True)
+        self._button(buttons, "holotime.cancel_job", "X", job, job is not None and not job.done)
+        self._button(buttons, "holotime.retry_job", "FILE_REFRESH", job, job is not None and job.done)
+        waits = job is not None and job.status == "queued"
+        self._button(buttons, "holotime.move_job", "TRIA_UP", job, waits).earlier = True
+        self._button(buttons, "holotime.move_job", "TRIA_DOWN", job, waits).earlier = False
+        buttons.separator()
+        buttons.operator("holotime.forget_finished", text="", icon="TRASH")
+        if job:
+            self._chosen(layout, context, job)
+
+    def _button(self, layout, operator: str, icon: str, job, enabled: bool):
+        sub = layout.column(align=True)
+        sub.enabled = enabled
+        button = sub.operator(operator, text="", icon=icon)
+        button.job = job.id if job else ""
+        return button
+
+    def _chosen(self, layout, context, job) -> None:
+        """What the chosen job does, or what became of it."""
+        box = layout.column()
+        if job.status == "running":
+            left = f", {duration(job.eta)} left" if job.eta is not None else ""
+            box.progress(factor=job.fraction, text=f"{STAGES.get(job.stage, job.stage or 'Starting')}{left}")
+            if job.attempts > 1:
+                box.label(text=f"Begun again ({job.attempts})", icon="INFO")
+            picture = job_list.thumbnail(job)
+            if picture:
+                box.template_icon(icon_value=picture, scale=6.0)
+        elif job.status == "succeeded" and job.kind == "generate":
+            row = box.row(align=True)
+            row.operator("holotime.import_result", text="Import", icon="IMPORT").job = job.id
+            row.operator("holotime.open_report", text="Report", icon="URL").job = job.id
+        elif job.status == "queued":
+            ahead = sum(other.status == "running" for other in client.jobs.values())
+            box.label(text="Waits for its turn" if ahead else "Begins at once", icon="SORTTIME")
+        if job.error:
+            lines(box, context, job.error, "ERROR")
+        if results.last_video and job.kind == "render" and job.status == "succeeded":
+            lines(box, context, f"Written: {results.last_video}", "CHECKMARK")
+
+
+CLASSES = (HOLOTIME_UL_jobs, HOLOTIME_PT_generate, HOLOTIME_PT_queue)

@@ -1,0 +1,131 @@
+"""Scene: the imported worlds, how they play and look, where their files are."""
+
+from pathlib import Path
+
+import bpy
+
+from ..viewport import handlers
+from .common import Panel, column, lines
+
+PLAYBACK = (
+    ("Offset", "Offset (s)"),
+    ("Speed", "Speed"),
+    ("Phase", "Phase"),
+    ("Loop", "Loop"),
+    ("Ping-Pong", "Ping-Pong"),
+)
+LOOK = (("Opacity", "Opacity"), ("Splat Size", "Size"))
+
+
+def chosen(context):
+    """(object, modifier) of the HoloTime scene that is meant; (None, None) without one."""
+    from ..scene_import.importer import find_scene_object
+    from ..scene_import.splat_object import scene_modifier
+
+    obj = find_scene_object(context.scene, context.object)
+    return obj, scene_modifier(obj)
+
+
+def inputs(layout, modifier, names) -> None:
+    """Inputs of the node group as properties."""
+    from ..scene_import.splat_object import input_property
+
+    for name, text in names:
+        owner, prop = input_property(modifier, name)
+        layout.prop(owner, prop, text=text)
+
+
+class _NeedsScene(Panel):
+    bl_parent_id = "HOLOTIME_PT_scene"
+
+    @classmethod
+    def poll(cls, context):
+        """Only with a HoloTime scene."""
+        return any(obj.holotime.is_scene for obj in context.scene.objects)
+
+
+class HOLOTIME_PT_scene(Panel, bpy.types.Panel):
+    """The imported worlds"""
+
+    bl_idname = "HOLOTIME_PT_scene"
+    bl_label = "Scene"
+
+    def draw(self, context):
+        """Import, and the list of scenes in the file."""
+        layout = self.layout
+        row = layout.row(align=True)
+        row.operator("holotime.import_scene", icon="IMPORT")
+        row.operator("holotime.set_world_clip", text="Set World", icon="WORLD")
+        active, _ = chosen(context)
+        scenes = [obj for obj in context.scene.objects if obj.holotime.is_scene]
+        if not scenes:
+            layout.label(text="No world yet: generate or import one", icon="INFO")
+        col = layout.column(align=True)
+        for obj in scenes:
+            row = col.row(align=True)
+            icon = "RADIOBUT_ON" if obj == active else "RADIOBUT_OFF"
+            row.operator("holotime.select_scene", text=obj.name, icon=icon, depress=obj == active).obj = obj.name
+            row.prop(obj, "hide_viewport", text="", emboss=True)
+            row.prop(obj, "hide_render", text="", emboss=True)
+
+
+class HOLOTIME_PT_look(_NeedsScene, bpy.types.Panel):
+    """How the scene is drawn"""
+
+    bl_idname = "HOLOTIME_PT_look"
+    bl_label = "Look"
+
+    def draw(self, context):
+        """Points or splats, density, opacity and size."""
+        obj, modifier = chosen(context)
+        if modifier is None:
+            return
+        layout = self.layout
+        layout.row(align=True).prop(obj.holotime, "display", expand=True)
+        col = column(layout)
+        inputs(col, modifier, (("Viewport Density", "Density"),))
+        inputs(col, modifier, LOOK)
+        inputs(col, modifier, (("Splats in Render", "Render Splats"),))
+        if handlers.problem:
+            lines(layout, context, handlers.problem, "ERROR")
+
+
+class HOLOTIME_PT_playback(_NeedsScene, bpy.types.Panel):
+    """When and how fast the scene plays"""
+
+    bl_idname = "HOLOTIME_PT_playback"
+    bl_label = "Playback"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context):
+        """Time offset, speed, loop."""
+        _, modifier = chosen(context)
+        if modifier is not None:
+            inputs(column(self.layout), modifier, PLAYBACK)
+
+
+class HOLOTIME_PT_files(_NeedsScene, bpy.types.Panel):
+    """Where the scene's files are, and how to take it elsewhere"""
+
+    bl_idname = "HOLOTIME_PT_files"
+    bl_label = "Files"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context):
+        """The source, what to do when it is gone, export."""
+        obj, _ = chosen(context)
+        if obj is None:
+            return
+        layout = self.layout
+        column(layout).prop(obj.holotime, "source", text="File")
+        path = Path(bpy.path.abspath(obj.holotime.source)) if obj.holotime.source else None
+        if path is None or not path.is_file():
+            text = "The file is gone. The scene plays from the .blend all the same; only videos need it."
+            lines(layout, context, text, "ERROR")
+        row = layout.row(align=True)
+        row.operator("holotime.relink_scene", icon="FILE_FOLDER")
+        row.operator("holotime.write_scene", icon="FILE_TICK")
+        layout.operator("holotime.export_ply", icon="EXPORT")
+
+
+CLASSES = (HOLOTIME_PT_scene, HOLOTIME_PT_look, HOLOTIME_PT_playback, HOLOTIME_PT_files)

@@ -1,0 +1,8 @@
+import bpy
+
+settings = bpy.context.scene.holotime
+
+settings.frames = 24
+settings.fps = 12.0
+settings.strength = 1.0
+settings.use_direction = False
