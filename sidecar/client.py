@@ -245,10 +245,10 @@ class Client:
             # several at a time, but not for ever: a fast server must not keep us from sending
             for _ in range(16):
                 try:
-                    frame = socket.recv(zmq.NOBLOCK)
+                    frame = socket.recv(zmq.NOBLOCK, copy=False)
                 except zmq.Again:
                     break
-                self._sort(self.session.receive(frame))
+                self._sort(self.session.receive(frame.buffer))
                 self._flush()  # at once, so that the server has the next request while we write this chunk
 
     def _flush(self) -> None:

@@ -40,6 +40,7 @@ CREATE TABLE jobs (
     device TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX jobs_by_turn ON jobs (status, priority DESC, number);
+CREATE INDEX jobs_by_client ON jobs (client, status);
 CREATE TABLE results (
     job TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, file TEXT NOT NULL,
     PRIMARY KEY (job, name)
@@ -67,6 +68,7 @@ ALTER TABLE stages ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE stages ADD COLUMN gpu_memory INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX stages_by_kind ON stages (job_kind);
 CREATE INDEX events_by_job ON events (job);
+CREATE INDEX jobs_by_client ON jobs (client, status);
 """
 _COLUMNS = (
     "job, job_kind, status, priority, created, started, finished, attempts, stage, fraction, note, error_class, error,"

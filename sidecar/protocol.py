@@ -19,6 +19,7 @@ import re
 import shutil
 import stat
 import sys
+import threading
 import time
 import types
 import typing
@@ -329,11 +330,18 @@ def message(kind: str, channel: str = "") -> Callable[[type], type]:
     return register
 
 
+_thread = threading.local()
+
+
 def encode(item: Message) -> bytes:
     """The frame of a message. ProtocolError when it breaks its own schema or a limit."""
     plain = _plain(item)
     _build(type(item), plain, item.kind)
-    frame = msgpack.packb({"v": VERSION, "kind": item.kind, **plain}, use_bin_type=True)
+    try:
+        packer = _thread.packer
+    except AttributeError:  # one for each thread, for its buffer: to allocate that anew takes longer than to fill it
+        packer = _thread.packer = msgpack.Packer(use_bin_type=True)
+    frame = packer.pack({"v": VERSION, "kind": item.kind, **plain})
     if len(frame) > MAX_FRAME:
         raise ProtocolError("malformed", f"{item.kind}: {len(frame)} bytes are over the limit of {MAX_FRAME}")
     return frame
@@ -991,7 +999,7 @@ class Session:
         while self._queue:
             yield self._queue.popleft()
 
-    def receive(self, frame: bytes) -> list[Happening]:
+    def receive(self, frame: bytes | memoryview) -> list[Happening]:
         """Digest a frame from the server. ProtocolError when it is not one; the session goes on."""
         reply = decode(frame)
         self._heard = self._clock()

@@ -98,7 +98,10 @@ def main(argv: list[str] | None = None) -> int:
         keep_models=int(arguments.keep_models_gb * 2**30),
         parent_pid=arguments.parent_pid,
         quota_bytes=int(arguments.quota_gb * 2**30),
-        patience=Patience(quiet_seconds=arguments.hang_seconds),
+        patience=Patience(
+            beat_seconds=min(Patience.beat_seconds, max(arguments.hang_seconds, 2.5)),
+            quiet_seconds=arguments.hang_seconds,
+        ),
     )
     try:
         lock = RootLock(root)

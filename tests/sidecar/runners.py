@@ -238,3 +238,14 @@ def walk(params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress: 
         partial.write_text(str(step + 1), encoding="utf-8")
         partial.replace(saved)
     return digest(params, inputs, out_dir, cache_dir, progress)
+
+
+def models(params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress: Callable) -> Files:
+    """Uses models of ``params["sizes"]`` bytes; the result says which had to be loaded."""
+    from holotime.shelf import MODELS
+
+    loaded = []
+    for size in params["sizes"]:
+        MODELS.get(size, lambda size=size: loaded.append(size) or size, lambda value: value)
+    (out_dir / "loaded.txt").write_text(f"{os.getpid()} {loaded}", encoding="utf-8")
+    return {"loaded": out_dir / "loaded.txt"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -129,6 +130,18 @@ def test_a_hanging_job_is_ended(own_server, marks: Path) -> None:
     with server.client() as client, pytest.raises(JobFailed) as caught:
         client.wait(client.submit("generate", {"do": "deaf", "marks": str(marks)}), timeout=60)
     assert caught.value.info.error_class == "WorkerHung"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stopping a process is a POSIX matter")
+def test_a_worker_that_no_longer_beats_is_replaced(own_server, marks: Path, tools) -> None:
+    server = own_server("--hang-seconds", "2.5")
+    with server.client() as client:
+        job, worker = tools.begin(client, marks)
+        os.kill(worker, signal.SIGSTOP)
+        assert tools.ended(worker)
+        (marks / "go").touch()
+        assert client.wait(job, timeout=60).attempts == 2
+        assert "no sign of life" in server.log()
 
 
 def test_a_stop_frees_the_ports_and_ends_the_worker(own_server, marks: Path, tools) -> None:

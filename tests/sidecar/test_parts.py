@@ -2,6 +2,8 @@
 
 import errno
 import hashlib
+import json
+import logging
 import os
 import sqlite3
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from sidecar import memory, protocol
+from sidecar import memory, protocol, server
 from sidecar import store as store_module
 from sidecar.events import SILENCE_SECONDS, Subscriptions
 from sidecar.forecast import REUSED, Forecast, expect, workload
@@ -326,6 +328,23 @@ def test_what_a_stage_takes_is_measured() -> None:
     assert memory.peak() - before > 32 << 20
     assert memory.gpu_now() == (0, 0) or memory.gpu_now()[1] > 0
     assert memory.gpu_peak() >= 0
+
+
+def test_the_log_is_json_lines_and_takes_its_turn_over_four_files(tmp_path: Path) -> None:
+    server._log_to(tmp_path)
+    logger = logging.getLogger("sidecar")
+    try:
+        for n in range(3000):
+            logger.info("line %d %s", n, "x" * 4000)
+        files = sorted(path.name for path in (tmp_path / "logs").iterdir())
+        assert files == ["server.log", "server.log.1", "server.log.2", "server.log.3"]
+        assert all(path.stat().st_size <= 2 << 20 for path in (tmp_path / "logs").iterdir())
+        last = json.loads((tmp_path / "logs" / "server.log").read_text().splitlines()[-1])
+        assert (last["level"], last["text"][:9]) == ("INFO", "line 2999")
+    finally:
+        for handler in list(logger.handlers):
+            handler.close()
+            logger.removeHandler(handler)
 
 
 def test_a_cache_is_pruned_oldest_first_but_not_what_running_jobs_may_read(tmp_path: Path) -> None:

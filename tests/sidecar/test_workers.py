@@ -212,3 +212,22 @@ def test_a_forecast_is_learnt_from_what_jobs_took(own_server) -> None:
         assert {stage.stage for stage in known.stages} == {"starting", "reading", "writing"}
         assert known.seconds < 10
         assert 10e6 < known.memory < 4e9
+
+
+def test_models_stay_loaded_between_jobs_while_there_is_room(own_server, tmp_path: Path) -> None:
+    server = own_server("--keep-models-gb", str(10 / 2**30))
+    with server.client() as client:
+
+        def loaded(n: int, *sizes: int) -> tuple[str, str]:
+            job = client.submit("generate", {"do": "models", "sizes": list(sizes), "n": n})
+            client.wait(job, timeout=30)
+            pid, _, text = client.fetch_all(job, tmp_path / str(n))["loaded"].read_text().partition(" ")
+            return pid, text
+
+        pid, first = loaded(1, 4, 5)
+        assert first == "[4, 5]"
+        assert loaded(2, 5, 4) == (pid, "[]")
+        assert loaded(3, 3) == (pid, "[3]")  # the one of 5 bytes was used longest ago
+        assert loaded(4, 4, 3, 5) == (pid, "[5]")
+        assert loaded(5, 11, 11) == (pid, "[11, 11]"), "what does not fit is not kept"
+        assert [worker.models for worker in client.status().workers] <= [10]
