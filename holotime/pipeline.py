@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holotime import __version__, quality, report_pictures
-from holotime.animate import Animated
-from holotime.animate.flow import FlowConfig
-from holotime.animate.registry import ANIMATORS, animator
+from holotime.animate import Animated, dispatch
+from holotime.animate.registry import ANIMATORS, CHECKPOINTS
 from holotime.cache import StageCache, digest_file, digest_of
 from holotime.clip import Clip, read_image_with_alpha, write_clip
 from holotime.config import setting
@@ -30,7 +29,7 @@ from holotime.reconstruct import LiftConfig, coverage, eye_psnr, lift
 from holotime.report import write_report
 from holotime.scene4d import Scene4D
 
-STAGE_VERSIONS = {"perceive": 1, "animate": 2, "track": 1, "reconstruct": 1}
+STAGE_VERSIONS = {"perceive": 1, "animate": 2, "track": 1, "reconstruct": 2}
 T = TypeVar("T")
 
 # (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.
@@ -57,6 +56,13 @@ class GenerateConfig:
     seed: int = setting(0, "another seed, another motion", range=(0, 2**31 - 1))
     perceive: str = setting("auto", "how distance is found", choices=("auto", "network", "prior"))
     budget: int = setting(400_000, "splats in the scene at most", range=(1_000, 20_000_000))
+    quality: str = setting("exact", "of the diffusion animator: exact, or fast", choices=("exact", "fast"))
+    memory: str = setting("auto", "of the diffusion animator; low: 8 GB do", choices=("auto", "low", "high"))
+    checkpoints: str = setting("holotime", "family of the diffusion animator's weights", choices=CHECKPOINTS)
+    negative_prompt: str = setting("", "what the diffusion animator leads away from")
+    guidance_scale: float = setting(7.5, "how strongly the diffusion animator follows the prompt", range=(1, 50))
+    steps: int = setting(50, "denoising steps of the diffusion animator", range=(1, 1000))
+    refine: float = setting(0.8, "share of its steps that the second diffusion stage runs", range=(0.01, 1))
     sweeps: int = setting(3, "colour corrections of the scene against the clip", range=(0, 10))
 
 
@@ -122,7 +128,10 @@ def generate(
     # All of the input is looked at before the first stage, so that bad input costs nothing.
     source_digest = digest_file(source) if source.is_file() else ""
     hint_image = read_image_with_alpha(hint) if hint else None
+    hint_digest = digest_file(hint) if hint else ""
     panorama = load_panorama(source, config.width, config.fit)  # type: ignore[arg-type]
+    motion = dispatch.motion_config(config)
+    moves = dispatch.depends_on(motion)
     stages = _Stages(StageCache(cache_dir), progress)
     key = digest_of(source=source_digest, width=config.width, fit=config.fit)
     stages.seconds["panorama"] = time.perf_counter() - start
@@ -138,25 +147,20 @@ def generate(
     )
     progress("perceive", 1.0, "", _preview(report_pictures.distance_map(still.distance)))
 
-    motion = FlowConfig(
-        frames=config.frames,
-        fps=config.fps,
-        strength=config.strength,
-        direction=config.direction,
-        seed=config.seed,
-        prompt=config.prompt,
-    )
-    hint_digest = digest_file(hint) if hint else ""
-    clip_key = digest_of(up=look_key, config=dataclasses.asdict(motion), hint=hint_digest, animator=config.animator)
+    clip_key = digest_of(up=look_key, config=moves, hint=hint_digest, animator=config.animator)
     animated: Animated = stages.run(
         "animate",
         clip_key,
-        lambda report: animator(config.animator)(
+        lambda report: dispatch.animate(
+            config.animator,
             panorama.image,
             still,
-            _animator_config(config.animator, motion, context, clip_key),
+            motion,
             hint=hint_image,
             progress=report,
+            preview=lambda fraction, note, picture: progress("animate", fraction, note, _preview(picture)),
+            context=context,
+            key=clip_key,
         ),
         _save_animated,
         _load_animated,
@@ -265,22 +269,6 @@ def write_results(result: Generated, folder: Path) -> dict[str, Path]:
     write_report(folder, result.report)
     names = ["clip.mp4", "scene.safetensors", "report.json", "report.html", *sheets]
     return {name: folder / name for name in names}
-
-
-def _animator_config(name: str, motion: FlowConfig, context: JobContext, key: str) -> Any:
-    """What the animator gets: the flow needs neither checkpoints nor a memory plan, the diffusion model both."""
-    if name == "flow":
-        return motion
-    from holotime.animate.diffusion.config import AnimatorConfig
-
-    return AnimatorConfig(
-        prompt=motion.prompt,
-        frames=motion.frames,
-        fps=motion.fps,
-        seed=motion.seed,
-        memory="low" if context.memory == LOW else "auto",
-        resume_dir=context.checkpoints("animate", key),
-    )
 
 
 def _preview(image: NDArray[np.uint8]) -> bytes:

@@ -8,6 +8,7 @@ from holotime.errors import InputError
 
 _MODULES = {"flow": "holotime.animate.flow", "holotime": "holotime.animate.diffusion.backend"}
 ANIMATORS = tuple(_MODULES)
+CHECKPOINTS = ("holotime", "dynamicrafter-512", "dynamicrafter-1024")  # families that the diffusion animator knows
 
 
 def animator(name: str) -> Animator:

@@ -1,4 +1,4 @@
-"""Commands of the stages up to a scene: animate, perceive, reconstruct, run, report."""
+"""Commands of the stages up to a scene: perceive, reconstruct, run, report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,65 +7,33 @@ import numpy as np
 import typer
 
 from holotime.cli.common import JsonOption, cache_dir, emit, output_folder, output_path, stage_bars, stopwatch
+from holotime.cli.options import (
+    Backend,
+    Budget,
+    Direction,
+    Fit,
+    Fps,
+    Frames,
+    GuidanceScale,
+    Hint,
+    MemoryChoice,
+    NegativePrompt,
+    Prompt,
+    Quality,
+    Seed,
+    Source,
+    Steps,
+    Strength,
+    Sweeps,
+    Width,
+)
 from holotime.errors import InputError
-
-Source = Annotated[Path, typer.Argument(help="A panorama: any image file, twice as wide as high.")]
-Fit = Annotated[str, typer.Option(help="For a picture that is not 2:1: refuse, pad or stretch.")]
-Width = Annotated[int, typer.Option(help="Working width in pixels, a multiple of 32.")]
-Frames = Annotated[int, typer.Option(help="Frames of the clip.")]
-Fps = Annotated[float, typer.Option(help="Frames per second.")]
-Strength = Annotated[float, typer.Option(help="How much moves: 0 is still, 1 natural.")]
-Direction = Annotated[float | None, typer.Option(help="Where wind and water go, degrees; by the seed if not given.")]
-Seed = Annotated[int, typer.Option(help="Another seed, another motion.")]
-Prompt = Annotated[str, typer.Option(help="What the panorama shows; steers which parts move.")]
-Hint = Annotated[Path | None, typer.Option(help="Motion hint image: RG direction, B weight, alpha frozen.")]
-Backend = Annotated[str, typer.Option(help="How distance is found: auto, network or prior.")]
-Budget = Annotated[int, typer.Option(help="Splats at most.")]
-Sweeps = Annotated[int, typer.Option(help="Colour corrections against the clip.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    for command in (animate, perceive, reconstruct, run, report):
+    for command in (perceive, reconstruct, run, report):
         app.command()(command)
-
-
-def animate(
-    panorama: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The clip to write (.mp4).")],
-    animator: Annotated[str, typer.Option(help="What makes the picture move.")] = "flow",
-    width: Width = 1024,
-    fit: Fit = "refuse",
-    frames: Frames = 24,
-    fps: Fps = 12.0,
-    strength: Strength = 1.0,
-    direction: Direction = None,
-    seed: Seed = 0,
-    prompt: Prompt = "",
-    hint: Hint = None,
-    json: JsonOption = False,
-) -> None:
-    """Make a panorama move: a looping panoramic clip."""
-    from holotime import quality
-    from holotime.animate.flow import FlowConfig
-    from holotime.animate.registry import animator as find_animator
-    from holotime.clip import read_image_with_alpha, write_clip
-    from holotime.panorama import load_panorama
-    from holotime.perceive import perceive_image
-
-    output_path(output, (".mp4",))
-    make = find_animator(animator)
-    loaded = load_panorama(panorama, width, fit)  # type: ignore[arg-type]
-    hints = read_image_with_alpha(hint) if hint else None
-    config = FlowConfig(frames=frames, fps=fps, strength=strength, direction=direction, seed=seed, prompt=prompt)
-    with stopwatch() as time, stage_bars() as bars:
-        bars("perceive", 0.0)
-        still = perceive_image(loaded.image)
-        bars("perceive", 1.0)
-        made = make(loaded.image, still, config, hint=hints, progress=bars.of("animate"))
-        write_clip(output, made.clip, progress=bars.of("encode"))
-    numbers = {"seam_ratio": quality.seam_ratio(made.clip.frames), "loop_ratio": quality.loop_ratio(made.clip.frames)}
-    emit(json, {"clip": str(output), "frames": len(made.clip), **numbers, "notes": loaded.notes + made.notes, **time})
 
 
 def perceive(
@@ -135,6 +103,12 @@ def run(
     seed: Seed = 0,
     prompt: Prompt = "",
     hint: Hint = None,
+    animator: Annotated[str, typer.Option(help="What makes the picture move: flow or holotime.")] = "flow",
+    quality: Quality = "exact",
+    memory: MemoryChoice = "auto",
+    negative_prompt: NegativePrompt = "",
+    guidance_scale: GuidanceScale = 7.5,
+    steps: Steps = 50,
     backend: Backend = "auto",
     budget: Budget = 400_000,
     sweeps: Sweeps = 3,
@@ -143,9 +117,11 @@ def run(
 ) -> None:
     """Panorama to clip, 4D scene, VR video and report, in one go and without Blender."""
     from holotime.config import from_params
+    from holotime.job_context import NO_CONTEXT, JobContext
     from holotime.pipeline import GenerateConfig, generate, write_results
-    from holotime.render import render_vr
     from holotime.report import write_report
+    from holotime.video.config import RenderConfig
+    from holotime.video.write import render_to
 
     output_folder(output)
     settings = {
@@ -157,17 +133,26 @@ def run(
         "direction": direction,
         "seed": seed,
         "prompt": prompt,
+        "animator": animator,
+        "quality": quality,
+        "memory": memory,
+        "negative_prompt": negative_prompt,
+        "guidance_scale": guidance_scale,
+        "steps": steps,
         "perceive": backend,
         "budget": budget,
         "sweeps": sweeps,
     }
     config = from_params(GenerateConfig, settings)
+    # The diffusion animator takes minutes: the same command again goes on where it was stopped.
+    context = NO_CONTEXT if animator == "flow" else JobContext(cache_dir().parent / "unfinished")
     with stopwatch() as time, stage_bars() as bars:
-        result = generate(panorama, config, cache_dir(), hint=hint, progress=bars)
+        result = generate(panorama, config, cache_dir(), hint=hint, progress=bars, context=context)
         write_results(result, output)
         if vr:
             with stopwatch() as rendering:
-                render_vr(result.scene, output / "vr_360_TB.mp4", progress=bars.of("render"))
+                wide = RenderConfig(projection="ods", width=2048)
+                render_to(result.scene, wide, output / "vr_360_TB.mp4", progress=bars.of("render"))
             result.report["stage_seconds"]["render"] = rendering["seconds"]
     result.report["total_seconds"] = time["seconds"]
     write_report(output, result.report)

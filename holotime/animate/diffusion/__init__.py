@@ -4,7 +4,7 @@
 ``diffusion`` extra and the published weights (:mod:`holotime.weights`).
 """
 
-from holotime.animate.diffusion.animator import Animation, animate, run
+from holotime.animate.diffusion.animator import Animation, animate, fingerprint, run
 from holotime.animate.diffusion.config import AnimatorConfig, StageConfig
 
-__all__ = ["Animation", "AnimatorConfig", "StageConfig", "animate", "run"]
+__all__ = ["Animation", "AnimatorConfig", "StageConfig", "animate", "fingerprint", "run"]

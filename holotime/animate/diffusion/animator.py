@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from holotime.animate.diffusion import speed
 from holotime.animate.diffusion.checkpoint import Checkpoint
-from holotime.animate.diffusion.config import AnimatorConfig, StageConfig
+from holotime.animate.diffusion.config import AnimatorConfig, StageConfig, stage_from_dict
 from holotime.animate.diffusion.memory import MemoryPlan, choose_dtype
 from holotime.animate.diffusion.stage import Preview, RunContext, Stage
 from holotime.animate.diffusion.state import RunState
@@ -59,8 +59,21 @@ def run(
     """As :func:`animate`, with a record of how. ``preview`` gets a small picture [h, w, 3] every few steps."""
     config = config or AnimatorConfig()
     stages = check(panorama, config)
-    with torch.inference_mode():
+    with torch.inference_mode(), speed.steady_threads():
         return run_stages(prepare(panorama, config, stages, part(progress, 0.0, 0.02), preview), progress)
+
+
+def fingerprint(config: AnimatorConfig) -> str:
+    """Hexadecimal digest of all that a clip depends on but the panorama: settings and state of the weights' files.
+
+    Raises BackendUnavailable when weights are not here, so it is also the cheapest way to find that out.
+    """
+    asked = asdict(config)
+    for name in ("resume_dir", "preview_every", "memory", "compile", "graphs", "device"):  # of no influence on the clip
+        del asked[name]
+    stages = [stage for stage in (config.guidance, config.refinement) if stage is not None]
+    stamps = [file_stamp(locate(stage.weights)) for stage in stages]
+    return hashlib.sha256(json.dumps([asked, stamps], default=str, sort_keys=True).encode()).hexdigest()
 
 
 def check(panorama: NDArray[np.uint8], config: AnimatorConfig) -> dict[str, StageConfig]:
@@ -74,12 +87,7 @@ def check(panorama: NDArray[np.uint8], config: AnimatorConfig) -> dict[str, Stag
     stages = {name: stage for name, stage in named.items() if stage is not None}
     if not stages:
         raise InputError("Both stages are switched off. Give a guidance or a refinement stage.")
-    for name, stage in stages.items():
-        if stage.width % 128 or stage.height % 64:
-            raise InputError(
-                f"The {name} stage is {stage.width}x{stage.height}; its width must be a multiple of 128 and its height "
-                "one of 64, so that the overlap at the seam is whole in the latent."
-            )
+    check_sizes(stages)
     for name, value, low, high in (
         ("frames", config.frames, 1, 2000),
         ("steps", config.steps, 1, 1000),
@@ -92,7 +100,22 @@ def check(panorama: NDArray[np.uint8], config: AnimatorConfig) -> dict[str, Stag
     ):
         if not low <= value <= high:
             raise InputError(f"{name} is {value}; it must be between {low} and {high}.")
+    if config.compat and config.steps < 10 and config.guidance and config.refinement:
+        raise InputError(
+            f"The published recipe refines in steps // 10 * 8 steps, which is none of {config.steps}. "
+            "Choose 10 steps or more, or leave out compat."
+        )
     return stages
+
+
+def check_sizes(stages: dict[str, StageConfig]) -> None:
+    """Refuse stages whose overlap is not whole in the latent."""
+    for name, stage in stages.items():
+        if stage.width % 128 or stage.height % 64:
+            raise InputError(
+                f"The {name} stage is {stage.width}x{stage.height}; its width must be a multiple of 128 and its height "
+                "one of 64, so that the overlap at the seam is whole in the latent."
+            )
 
 
 def prepare(
@@ -109,14 +132,12 @@ def prepare(
         name: Checkpoint.open(source, config.model, part(progress, i / len(sources), (i + 1) / len(sources)))
         for i, (name, source) in enumerate(sources.items())
     }
+    stages = {name: stage_from_dict(stage, checkpoints[name].stage) for name, stage in stages.items()}
+    check_sizes(stages)
     state = None
     if config.resume_dir is not None:
-        asked = asdict(config)
-        for name in ("resume_dir", "preview_every", "memory", "compile", "graphs"):  # without influence on what is made
-            del asked[name]
-        stamps = [file_stamp(source) for source in sources.values()]
         digest = hashlib.sha256(panorama.tobytes())
-        digest.update(json.dumps([asked, device.type, stamps], default=str, sort_keys=True).encode())
+        digest.update(json.dumps([fingerprint(config), device.type]).encode())
         state = RunState(config.resume_dir, digest.hexdigest())
     image = torch.from_numpy(np.ascontiguousarray(panorama)).permute(2, 0, 1)[None].float() / 255
     return RunContext(config, stages, checkpoints, image, device, choose_dtype(device, config.dtype), state, preview)

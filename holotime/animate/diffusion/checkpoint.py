@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from holotime.animate.diffusion import towers, vae
-from holotime.animate.diffusion.config import ModelConfig
+from holotime.animate.diffusion.config import ModelConfig, StageConfig, model_from_dict, stage_from_dict
 from holotime.animate.diffusion.resampler import Resampler
 from holotime.animate.diffusion.schedule import TIMESTEPS, NoiseSchedule
 from holotime.animate.diffusion.unet import UNet
@@ -37,7 +37,8 @@ PREFIXES = {
 }
 DEEPSPEED = "_forward_module."
 TABLES = ("alphas_cumprod", "scale_arr")  # the tables that sampling reads; all others follow from the first
-FORMAT = 1  # of the converted folder
+STATED = "holotime"  # entry of a checkpoint of another size: {"model": sizes, "stage": sizes}, see config.py
+FORMAT = 2  # of the converted folder
 
 
 def builder(module: str, config: ModelConfig) -> Callable[[], nn.Module]:
@@ -119,10 +120,19 @@ def to_half(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     return out
 
 
-def convert(source: Path, folder: Path, config: ModelConfig, progress: Progress = no_progress) -> None:
-    """Convert a checkpoint file into ``folder``, which appears complete or not at all."""
+def convert(source: Path, folder: Path, config: ModelConfig | None, progress: Progress = no_progress) -> None:
+    """Convert a checkpoint file into ``folder``, which appears complete or not at all.
+
+    Without ``config`` the networks have the sizes that the file states, or else the published ones.
+    """
     name = source.name
     raw = read_tensors(source)
+    stated = raw.get(STATED, {})
+    if not isinstance(stated, dict):
+        raise InputError(f"{name}: its entry '{STATED}' is a {type(stated).__name__}, not a dictionary of sizes.")
+    config = config or (model_from_dict(stated["model"]) if "model" in stated else ModelConfig())
+    stage = stated.get("stage", {})
+    stage_from_dict(StageConfig(name, 0, 0, 0.0), stage)  # refused now rather than when it is used
     state = normalise(raw, name)
     parts = split(state, name)
     partial = folder.with_name(folder.name + ".part")
@@ -143,7 +153,7 @@ def convert(source: Path, folder: Path, config: ModelConfig, progress: Progress 
             if table.ndim != 1 or len(table) < TIMESTEPS or not torch.isfinite(table).all():
                 raise InputError(f"{name}: the table {key} is damaged ({list(table.shape)}). Download the file again.")
         save_file(tables, partial / "schedule.safetensors")
-        manifest = {"format": FORMAT, "source": name, "model": asdict(config)}
+        manifest = {"format": FORMAT, "source": name, "model": asdict(config), "stage": stage}
         (partial / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -158,15 +168,18 @@ class Checkpoint:
 
     folder: Path  # one safetensors file a module
     config: ModelConfig  # sizes of the networks
+    stage: dict[str, int]  # sizes of the stage that the file states, by their names in StageConfig
 
     @classmethod
-    def open(cls, source: Path, config: ModelConfig, progress: Progress = no_progress) -> "Checkpoint":
+    def open(cls, source: Path, config: ModelConfig | None, progress: Progress = no_progress) -> "Checkpoint":
         """The converted form of a checkpoint file; converts it on first use. Raises InputError for a wrong file."""
-        folder = cache_dir() / "converted" / f"{source.stem}-{file_stamp(source, FORMAT, asdict(config))}"
+        asked = asdict(config) if config else None
+        folder = cache_dir() / "converted" / f"{source.stem}-{file_stamp(source, FORMAT, asked)}"
         if not (folder / "manifest.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
             convert(source, folder, config, progress)
-        return cls(folder, config)
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return cls(folder, model_from_dict(manifest["model"]), manifest["stage"])
 
     def load(self, module: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
         """A module of the checkpoint, in eval mode, on ``device``; perhaps one that an earlier job has left loaded.

@@ -1,8 +1,12 @@
 """What the animator's networks and stages look like: dataclasses, and the presets of the published checkpoints."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from holotime.errors import InputError
+
+MAX_SIZE = 65536  # of anything that a checkpoint states about its networks
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,28 @@ class ModelConfig:
     image: TowerConfig = VIT_H_IMAGE
 
 
+def model_from_dict(values: Any) -> ModelConfig:
+    """The sizes that a checkpoint states of itself; InputError for anything but whole numbers in a sensible range."""
+
+    def read(cls: type, given: Any, where: str) -> Any:
+        hints = {f.name: f for f in fields(cls)}
+        if not isinstance(given, dict) or set(given) - set(hints):
+            raise InputError(f"The sizes that the checkpoint states ({where}) have unknown names.")
+        return cls(**{k: number(v, f"{where}.{k}") for k, v in given.items()})
+
+    def number(value: Any, where: str) -> Any:
+        if isinstance(value, list | tuple) and 0 < len(value) <= 8:
+            return tuple(number(v, where) for v in value)
+        if type(value) not in (int, float) or not 0 < value <= MAX_SIZE:
+            raise InputError(f"The checkpoint states {where} = {value!r:.50}, which is no sensible size.")
+        return value
+
+    parts = {f.name: type(f.default) for f in fields(ModelConfig)}
+    if not isinstance(values, dict) or set(values) != set(parts):
+        raise InputError(f"The sizes that the checkpoint states must be of {', '.join(parts)}.")
+    return ModelConfig(**{name: read(cls, values[name], name) for name, cls in parts.items()})
+
+
 @dataclass(frozen=True)
 class StageConfig:
     """One sampling stage: which checkpoint, at which size, with which schedule."""
@@ -97,6 +123,25 @@ HOLOTIME_REFINEMENT = StageConfig("holotime-refinement", 576, 1024, 0.3)
 DYNAMICRAFTER_512 = StageConfig("dynamicrafter-512", 320, 512, 0.7, fs=24, window=16, overlap=6)
 DYNAMICRAFTER_1024 = StageConfig("dynamicrafter-1024", 576, 1024, 0.3, fs=10, window=16, overlap=6)
 STAGES = {s.weights: s for s in (HOLOTIME_GUIDANCE, HOLOTIME_REFINEMENT, DYNAMICRAFTER_512, DYNAMICRAFTER_1024)}
+
+# What is run of each family of checkpoints: (guidance, refinement).
+FAMILIES: dict[str, tuple[StageConfig | None, StageConfig | None]] = {
+    "holotime": (HOLOTIME_GUIDANCE, HOLOTIME_REFINEMENT),
+    "dynamicrafter-512": (DYNAMICRAFTER_512, None),
+    "dynamicrafter-1024": (None, DYNAMICRAFTER_1024),
+}
+STAGE_SIZES = ("height", "width", "window", "overlap")  # what a checkpoint may state about its stage
+
+
+def stage_from_dict(stage: StageConfig, values: Any) -> StageConfig:
+    """``stage`` with the sizes that its checkpoint states; InputError for anything but whole numbers."""
+    if not isinstance(values, dict) or set(values) - set(STAGE_SIZES):
+        raise InputError(f"A checkpoint may state {', '.join(STAGE_SIZES)} of its stage and nothing else.")
+    for name, value in values.items():
+        if type(value) is not int or not 0 <= value <= MAX_SIZE:
+            raise InputError(f"The checkpoint states {name} = {value!r:.50} of its stage, which is no sensible size.")
+    return replace(stage, **values)
+
 
 Quality = Literal["exact", "fast"]
 Memory = Literal["auto", "high", "low"]
@@ -125,7 +170,7 @@ class AnimatorConfig:
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"  # precision of the weights
     guidance: StageConfig | None = HOLOTIME_GUIDANCE  # None: animate directly with `refinement` from noise
     refinement: StageConfig | None = HOLOTIME_REFINEMENT  # None: the guidance clip is the result
-    model: ModelConfig = field(default_factory=ModelConfig)  # sizes of the networks in the checkpoints
+    model: ModelConfig | None = None  # sizes of the networks; None: what the checkpoint states, else the published ones
     upscaler: str = "realesrgan-x2plus"  # registered name or path; Lanczos when its weights are not here
     resume_dir: Path | None = None  # folder where every step is saved; a later call goes on from there
     preview_every: int = 5  # steps between two previews

@@ -1,7 +1,4 @@
-"""Small previews of a running clip without the autoencoder: a linear map from latent to colour.
-
-The map is fitted to the panorama itself, whose latent and colours are both known, so it fits any checkpoint.
-"""
+"""Small previews of a running clip: one frame of the predicted clean latent, decoded."""
 
 import numpy as np
 import torch
@@ -9,25 +6,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from holotime.animate.diffusion.seam import OVERLAP
+from holotime.animate.diffusion.seam import Wrap, close
+from holotime.animate.diffusion.vae import VAE
+
+WIDTH = 512  # pixels at most
 
 
-class LatentPreview:
-    """Least-squares map from a latent's channels to RGB."""
-
-    def __init__(self, latent: Tensor, image: Tensor) -> None:
-        """Fit to latent [4, h, w] of image [3, H, W] in [-1, 1]."""
-        small = F.interpolate(image[None].float().cpu(), latent.shape[-2:], mode="area")[0]
-        self.matrix = torch.linalg.lstsq(_features(latent), small.flatten(1).T, driver="gelsd").solution  # [5, 3]
-
-    def __call__(self, x0: Tensor) -> NDArray[np.uint8]:
-        """[h, w, 3] sRGB picture of a clean latent x0 [4, h, w], the overlap cut off."""
-        width = x0.shape[-1] - x0.shape[-1] // OVERLAP
-        rgb = (_features(x0) @ self.matrix).reshape(*x0.shape[-2:], 3)[:, :width]
-        return ((rgb.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
-
-
-def _features(latent: Tensor) -> Tensor:
-    """latent [4, h, w] -> [h * w, 5] float32 on the CPU, the last column one."""
-    flat = latent.detach().float().cpu().flatten(1).T
-    return torch.cat([flat, torch.ones(len(flat), 1)], dim=1)
+def decode_preview(vae: VAE, x0: Tensor, wrap: Wrap) -> NDArray[np.uint8]:
+    """[h, 2 h, 3] sRGB picture of a clean latent x0 [4, H, W], closed to a full turn."""
+    frame = vae.decode(x0[None], wrap)
+    width = min(WIDTH, frame.shape[-1])
+    turn = close(frame, frame.shape[-1] // 2, compat=False)
+    small = F.interpolate(turn, (width // 2, width), mode="area")[0]
+    return ((small.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

@@ -6,14 +6,14 @@ The weights are scaled so that signals keep their size through the network: what
 
 import argparse
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from holotime.animate.diffusion import schedule
-from holotime.animate.diffusion.checkpoint import DEEPSPEED, PREFIXES
+from holotime.animate.diffusion.checkpoint import DEEPSPEED, PREFIXES, STATED
 from holotime.animate.diffusion.config import ModelConfig, ResamplerConfig, TowerConfig, UNetConfig, VAEConfig
 from holotime.animate.diffusion.resampler import Resampler
 from holotime.animate.diffusion.unet import UNet
@@ -172,13 +172,25 @@ def make(config: ModelConfig, base_scale: float, seed: int = 0) -> dict[str, Ten
     }
 
 
-def write(path: Path, config: ModelConfig, base_scale: float, *, wrap: str = "lightning", seed: int = 0) -> Path:
-    """Write a random checkpoint; ``wrap`` is how its dictionary is packed (lightning or deepspeed)."""
+def write(
+    path: Path,
+    config: ModelConfig,
+    base_scale: float,
+    *,
+    wrap: str = "lightning",
+    seed: int = 0,
+    stage: dict[str, int] | None = None,
+) -> Path:
+    """Write a random checkpoint; ``wrap`` is how its dictionary is packed (lightning or deepspeed).
+
+    ``stage``: sizes that the file states of its stage (see config.stage_from_dict).
+    """
     state = make(config, base_scale, seed)
+    stated = {} if config == ModelConfig() and not stage else {STATED: {"model": asdict(config), "stage": stage or {}}}
     if wrap == "deepspeed":
-        torch.save({DEEPSPEED + k: v for k, v in state.items()}, path)
+        torch.save({DEEPSPEED + k: v for k, v in state.items()} | stated, path)
     else:
-        torch.save({"state_dict": state, "epoch": 0, "global_step": 0}, path)
+        torch.save({"state_dict": state, "epoch": 0, "global_step": 0} | stated, path)
     return path
 
 
@@ -193,7 +205,8 @@ def main() -> None:
     arguments = parser.parse_args()
     small = replace(TINY, unet=replace(TINY.unet, model_channels=64, num_res_blocks=2))
     config = {"tiny": TINY, "small": small, "full": ModelConfig()}[arguments.size]
-    write(arguments.out, config, arguments.base_scale, wrap=arguments.wrap, seed=arguments.seed)
+    stage = {"height": 64, "width": 128, "window": 4, "overlap": 1} if arguments.size == "tiny" else None
+    write(arguments.out, config, arguments.base_scale, wrap=arguments.wrap, seed=arguments.seed, stage=stage)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e9:.2f} GB")
 
 

@@ -1,6 +1,8 @@
 """Making the U-Net fast for inference: layouts, fused projections, feed-forward slices, optional compilation."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -42,6 +44,23 @@ def pick_device(asked: str | None) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@contextmanager
+def steady_threads() -> Iterator[None]:
+    """As many threads as at the start of the process.
+
+    Other libraries of the process (numba) share OpenMP's pool with torch and change its size, and sums over another
+    number of threads are rounded differently: a run that goes on elsewhere would give another clip.
+    """
+    before = torch.get_num_threads()
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(int(wanted) if wanted.isdecimal() and int(wanted) else cores)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def widen(unet: nn.Module) -> None:

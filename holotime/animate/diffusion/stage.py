@@ -15,7 +15,7 @@ from holotime.animate.diffusion.checkpoint import Checkpoint
 from holotime.animate.diffusion.config import AnimatorConfig, StageConfig
 from holotime.animate.diffusion.graphs import GraphedUNet
 from holotime.animate.diffusion.memory import MemoryPlan, make_plan
-from holotime.animate.diffusion.preview import LatentPreview
+from holotime.animate.diffusion.preview import decode_preview
 from holotime.animate.diffusion.sampler import Conditioning, Sampler, SamplerConfig, SeededNoise
 from holotime.animate.diffusion.schedule import DDIMSchedule
 from holotime.animate.diffusion.seam import Wrap, close, extend, set_wrap
@@ -74,7 +74,7 @@ class Stage:
         self.interval = FAST_INTERVAL if fast else 1
         if fast:
             run.notes.append(f"{name}: fast, {self.steps} steps, deep features kept for {FAST_INTERVAL} steps.")
-        self.previewer: LatentPreview | None = None
+        self.vae: VAE | None = None  # kept between encoding and decoding where previews are wanted
         self.step_seconds: list[float] = []
 
     def run(self) -> Tensor:
@@ -117,7 +117,7 @@ class Stage:
         vae = encode.load_vae(self.checkpoint, self.where, self.plan.vae_chunk)
         progress(0.5, "encoding the panorama")
         latent = encode.encode_frames(vae, image, seed, f"{self.name}/image", self.encode_wrap)
-        self.previewer = LatentPreview(latent[0, :, 0], image[0]) if self.run_.preview else None
+        self.vae = vae if self.run_.preview else None
         cond = encode.conditioning(context, latent, self.stage, self.run_.device)
         if self.saved is not None:
             x = self.saved.x
@@ -138,6 +138,7 @@ class Stage:
         try:
             network = load_upscaler(locate(self.config.upscaler), self.run_.device, self.run_.dtype)
             used = "Real-ESRGAN x2"
+            self.run_.notes.append("refinement: the guidance is doubled by Real-ESRGAN x2.")
         except BackendUnavailable:
             self.run_.notes.append(
                 f"refinement: {self.config.upscaler} is not here; the guidance is doubled by Lanczos."
@@ -204,14 +205,15 @@ class Stage:
             note = f"{self.name} step {done}/{total}, {left:.0f} s left in this stage"
             if self.run_.state and (done % self.interval == 0 or done == total):
                 self.run_.state.save(self.name, done, x)
-            if self.run_.preview and self.previewer and (done % self.config.preview_every == 0 or done == total):
-                self.run_.preview(self.previewer(step.x0[0, :, self.config.frames // 2]))
+            if self.run_.preview and self.vae and (done % self.config.preview_every == 0 or done == total):
+                middle = step.x0[0, :, self.config.frames // 2]
+                self.run_.preview(decode_preview(self.vae, middle, self.wrap))
             progress(done / total, note)
         return x
 
     def decode(self, x: Tensor, progress: Progress) -> Tensor:
         """Frames [T, 3, H', W] in [0, 1] on the CPU of the final latent x [1, 4, T, H, W], closed to a full turn."""
-        vae = encode.load_vae(self.checkpoint, self.where, self.plan.vae_chunk)
+        vae = self.vae or encode.load_vae(self.checkpoint, self.where, self.plan.vae_chunk)
         frames = vae.decode(
             x[0].transpose(0, 1), self.wrap, lambda n: progress(n / self.config.frames, f"decoding {self.name}")
         )

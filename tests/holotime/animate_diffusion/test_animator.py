@@ -36,7 +36,7 @@ def test_a_clip_comes_out(panorama: np.ndarray, config: AnimatorConfig) -> None:
     assert all(b >= a - 1e-9 for a, b in pairwise(fractions))
     assert any("refinement step 3/3" in n for n in notes)
     assert any("s left" in n for n in notes)
-    assert {p.shape for p in previews} == {(8, 15, 3), (16, 30, 3)}
+    assert {p.shape for p in previews} == {(64, 128, 3), (128, 256, 3)}
     assert any("Lanczos" in n for n in result.notes)
     assert {"guidance sample", "refinement decode"} <= set(result.seconds)
     again = animate(panorama, config)

@@ -1,0 +1,108 @@
+"""From the settings of a job to an animator, what its clip depends on, and its clip.
+
+The diffusion model is imported only when it is asked for.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holotime.animate import Animated
+from holotime.animate.flow import FlowConfig
+from holotime.animate.registry import animator
+from holotime.job_context import LOW, JobContext
+from holotime.perceive import ImagePerception
+from holotime.progress import Progress
+
+# (fraction of the stage, note, picture [h, w, 3] sRGB)
+Preview = Callable[[float, str, NDArray[np.uint8]], None]
+
+
+class Settings(Protocol):
+    """The settings of a job that concern its motion; see holotime.pipeline.GenerateConfig."""
+
+    animator: str
+    prompt: str
+    frames: int
+    fps: float
+    seed: int
+    strength: float
+    direction: float | None
+    quality: str
+    memory: str
+    checkpoints: str
+    negative_prompt: str
+    guidance_scale: float
+    steps: int
+    refine: float
+
+
+def motion_config(settings: Settings) -> Any:
+    """What the animator is told: a FlowConfig, or the AnimatorConfig of the diffusion model."""
+    shared: dict[str, Any] = {name: getattr(settings, name) for name in ("frames", "fps", "seed", "prompt")}
+    if settings.animator == "flow":
+        return FlowConfig(strength=settings.strength, direction=settings.direction, **shared)
+    from holotime.animate.diffusion.config import FAMILIES, AnimatorConfig
+
+    guidance, refinement = FAMILIES[settings.checkpoints]
+    return AnimatorConfig(
+        negative_prompt=settings.negative_prompt,
+        guidance_scale=settings.guidance_scale,
+        steps=settings.steps,
+        strength=settings.refine,
+        quality=settings.quality,  # type: ignore[arg-type]  # one of its choices
+        memory=settings.memory,  # type: ignore[arg-type]
+        guidance=guidance,
+        refinement=refinement,
+        **shared,
+    )
+
+
+def depends_on(motion: Any) -> Any:
+    """What the clip depends on besides the panorama, for a digest. BackendUnavailable when weights are not here."""
+    if isinstance(motion, FlowConfig):
+        return dataclasses.asdict(motion)
+    from holotime.animate.diffusion import fingerprint
+
+    return fingerprint(motion)
+
+
+def animate(
+    name: str,
+    panorama: NDArray[np.uint8],
+    perception: ImagePerception | None,
+    motion: Any,
+    *,
+    hint: NDArray | None,
+    progress: Progress,
+    preview: Preview | None = None,
+    context: JobContext,
+    key: str,
+) -> Animated:
+    """The clip of panorama [H, W, 3] by the animator ``name`` under ``motion`` (see :func:`motion_config`).
+
+    ``key`` names what the clip depends on; under it a long run keeps its state where ``context`` allows. Only the flow
+    looks at the perception. ``preview`` gets a picture now and then from an animator that takes long.
+    """
+    if isinstance(motion, FlowConfig):
+        assert perception is not None
+        return animator(name)(panorama, perception, motion, hint=hint, progress=progress)
+    from holotime.animate.diffusion import backend
+
+    last: tuple[float, str] = (0.0, "")
+
+    def tell(fraction: float, note: str = "") -> None:
+        nonlocal last
+        last = fraction, note
+        progress(fraction, note)
+
+    equipped = dataclasses.replace(
+        motion,
+        memory="low" if context.memory == LOW else motion.memory,
+        resume_dir=context.checkpoints("animate", key),
+    )
+    show = None if preview is None else lambda picture: preview(*last, picture)
+    return backend.animate(panorama, perception, equipped, hint=hint, progress=tell, preview=show)

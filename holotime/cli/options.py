@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Source = Annotated[Path, typer.Argument(help="A panorama: any image file, twice as wide as high.")]
+Fit = Annotated[str, typer.Option(help="For a picture that is not 2:1: refuse, pad or stretch.")]
+Width = Annotated[int, typer.Option(help="Working width in pixels, a multiple of 32.")]
+Frames = Annotated[int, typer.Option(help="Frames of the clip.")]
+Fps = Annotated[float, typer.Option(help="Frames per second.")]
+Strength = Annotated[float, typer.Option(help="How much moves: 0 is still, 1 natural.")]
+Direction = Annotated[float | None, typer.Option(help="Where wind and water go, degrees; by the seed if not given.")]
+Seed = Annotated[int, typer.Option(help="Another seed, another motion.")]
+Prompt = Annotated[str, typer.Option(help="What the panorama shows; steers which parts move.")]
+Hint = Annotated[Path | None, typer.Option(help="Motion hint image: RG direction, B weight, alpha frozen.")]
+Backend = Annotated[str, typer.Option(help="How distance is found: auto, network or prior.")]
+Budget = Annotated[int, typer.Option(help="Splats at most.")]
+Sweeps = Annotated[int, typer.Option(help="Colour corrections against the clip.")]
+Quality = Annotated[str, typer.Option(help="holotime: exact, or fast (fewer steps, features used again).")]
+MemoryChoice = Annotated[str, typer.Option("--memory", help="holotime: auto, low (at most 8 GB) or high.")]
+NegativePrompt = Annotated[str, typer.Option(help="holotime: what to lead away from.")]
+GuidanceScale = Annotated[float, typer.Option(help="holotime: how strongly the prompt is followed.")]
+Steps = Annotated[int, typer.Option(help="holotime: denoising steps.")]
