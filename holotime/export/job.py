@@ -11,18 +11,24 @@ from tempfile import TemporaryDirectory
 
 from holotime.config import setting
 from holotime.errors import InputError
-from holotime.export.ply import write_ply, write_ply_sequence
+from holotime.export.formats import export_scene
+from holotime.export.ply import write_ply_sequence
 from holotime.progress import Progress, no_progress
 from holotime.scene4d import Scene4D
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold: the same scene gives the same bytes
 
 
-def _ply(scene: Scene4D, config: "ExportConfig", folder: Path, progress: Progress) -> Path:
+def _frame(scene: Scene4D, config: "ExportConfig", folder: Path, progress: Progress) -> Path:
     times = scene.frame_times()
     if config.frame >= len(times):
         raise InputError(f"The scene has frames 0 to {len(times) - 1}; there is no frame {config.frame}.")
-    return write_ply(folder / f"scene_{config.frame:04d}.ply", scene.at(float(times[config.frame])))
+    target = folder / f"scene_{config.frame:04d}.{config.format}"
+    return export_scene(scene, config.format, target, time=float(times[config.frame]), progress=progress).files[0]
+
+
+def _whole(scene: Scene4D, config: "ExportConfig", folder: Path, progress: Progress) -> Path:
+    return export_scene(scene, config.format, folder / f"scene.{config.format}", progress=progress).files[0]
 
 
 def _ply_sequence(scene: Scene4D, config: "ExportConfig", folder: Path, progress: Progress) -> Path:
@@ -36,8 +42,12 @@ def _ply_sequence(scene: Scene4D, config: "ExportConfig", folder: Path, progress
 
 
 WRITERS: dict[str, Callable[[Scene4D, "ExportConfig", Path, Progress], Path]] = {
-    "ply": _ply,
+    "ply": _frame,
     "ply_sequence": _ply_sequence,
+    "spz": _frame,
+    "splat": _frame,
+    "4dgs": _whole,
+    "usd": _whole,
 }
 
 
@@ -45,8 +55,12 @@ WRITERS: dict[str, Callable[[Scene4D, "ExportConfig", Path, Progress], Path]] = 
 class ExportConfig:
     """What a scene is written as."""
 
-    format: str = setting("ply", "ply: one frame; ply_sequence: all frames, in a zip", choices=tuple(WRITERS))
-    frame: int = setting(0, "which frame, for ply", range=(0, 100_000))
+    format: str = setting(
+        "ply",
+        "ply, spz, splat: one frame; ply_sequence: all frames, in a zip; 4dgs, usd: the moving scene",
+        choices=tuple(WRITERS),
+    )
+    frame: int = setting(0, "which frame, for ply, spz and splat", range=(0, 100_000))
 
 
 def export(scene: Scene4D, config: ExportConfig, folder: Path, *, progress: Progress = no_progress) -> Path:

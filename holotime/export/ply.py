@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from holotime.errors import InputError
+from holotime.export.files import chosen_frames, write_whole
 from holotime.progress import Progress, no_progress, track
 from holotime.scene4d import ALWAYS, Gaussians, Scene4D
 
@@ -20,8 +21,6 @@ NAMES += ("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
 
 def write_ply(path: Path | str, gaussians: Gaussians) -> Path:
     """Write the Gaussians of one time; the file appears when it is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     opacity = np.clip(gaussians.opacities, 1e-6, 1 - 1e-6)[:, None]
     columns = [
         gaussians.means,
@@ -33,13 +32,7 @@ def write_ply(path: Path | str, gaussians: Gaussians) -> Path:
     ]
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(gaussians)}\n"
     header += "".join(f"property float {name}\n" for name in NAMES) + "end_header\n"
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_bytes(header.encode() + np.hstack(columns).astype("<f4").tobytes())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return write_whole(path, header.encode() + np.hstack(columns).astype("<f4").tobytes())
 
 
 def write_ply_sequence(
@@ -47,9 +40,7 @@ def write_ply_sequence(
 ) -> list[Path]:
     """Write frames of the scene as FOLDER/frame_0000.ply and on, numbered by frame; all if ``frames`` is None."""
     times = scene.frame_times()
-    chosen = range(len(times)) if frames is None else frames
-    if not len(chosen) or chosen[0] < 0 or chosen[-1] >= len(times):
-        raise InputError(f"The scene has frames 0 to {len(times) - 1}; {chosen.start}:{chosen.stop} is outside.")
+    chosen = chosen_frames(scene, frames)
     folder = Path(folder)
     return [
         write_ply(folder / f"frame_{i:04d}.ply", scene.at(float(times[i])))
@@ -68,7 +59,7 @@ def read_ply(path: Path | str) -> Scene4D:
             raise ValueError("not a little-endian binary PLY")
         count = next(int(line.split()[2]) for line in lines if line.startswith("element vertex"))
         names = [line.split()[2] for line in lines if line.startswith("property")]
-        if any(not line.startswith("property float ") for line in lines if line.startswith("property")):
+        if any(line.split()[1] not in ("float", "float32") for line in lines if line.startswith("property")):
             raise ValueError("a property is not a float")
         table = np.frombuffer(data, "<f4", count * len(names), end).reshape(count, len(names)).astype(np.float32)
         column = {name: table[:, i] for i, name in enumerate(names)}
@@ -78,6 +69,8 @@ def read_ply(path: Path | str) -> Scene4D:
         means, opacity = np.stack([column[n] for n in "xyz"], -1), column["opacity"]
     except (OSError, ValueError, KeyError, StopIteration, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable 3DGS PLY ({error}). Export it as binary little-endian.") from error
+    if not np.isfinite(means).all() or not count:
+        raise InputError(f"{path} holds no splats, or positions that are not numbers. Export it again.")
     zeros = np.zeros(count, np.float32)
     return Scene4D(
         means=means,
