@@ -300,8 +300,11 @@ class Jobs:
 
     def _succeed(self, running: _Running, item: Done) -> None:
         for ref in item.results.values():
-            if not self._store.has(ref.sha256) or not self._store.check(ref.sha256):
-                self._store.take(running.out_dir / ref.file, ref.sha256, read_only=True)
+            path = running.out_dir / ref.file
+            # the new file also where there is one already: to check that one would take time on this thread;
+            # a file that is gone was taken before the disk refused something else
+            if path.exists() or not self._store.has(ref.sha256):
+                self._store.take(path, ref.sha256, read_only=True)
         # the blobs are recorded with the results: what a client is told to be there survives
         self._journal.note_blobs(*self._store.changes())
         work = workload(running.begin.job_kind, running.begin.params)
