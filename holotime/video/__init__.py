@@ -1,6 +1,6 @@
 """Video: pictures to a file that players and headsets show as it is meant.
 
-``write_video`` takes pictures as they are drawn, encodes them beside the drawing, and goes on where a killed render was.
+``write_video`` takes pictures as they are drawn, encodes them beside the drawing, and resumes a killed render.
 ``Sphere`` says what part of the sphere a frame shows; ``presets`` knows headsets; ``exr`` and ``stills`` write pictures
 for compositing and for photo viewers.
 """

@@ -1,4 +1,4 @@
-"""A sound track that goes along with a video: packets passed through, or encoded to AAC where the file cannot hold them."""
+"""A sound track that goes along with a video: passed through, or encoded to AAC where the file cannot hold it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,8 +53,10 @@ class AudioTrack:
             target = container.add_stream_from_template(stream)
             return self._copy(source, stream, target)
         target = container.add_stream("aac", rate=stream.codec_context.sample_rate)
-        target.codec_context.layout = stream.codec_context.layout
-        target.codec_context.bit_rate = BIT_RATE * max(1, stream.codec_context.layout.nb_channels) // 2
+        channels = stream.codec_context.layout.nb_channels
+        # a WAV may name no places for its channels, which AAC needs
+        target.codec_context.layout = {1: "mono", 2: "stereo"}.get(channels, stream.codec_context.layout)
+        target.codec_context.bit_rate = BIT_RATE * max(1, channels) // 2
         return self._encode(source, stream, target)
 
     def _copy(self, source, stream, target) -> Iterator[tuple[float, av.Packet]]:

@@ -1,4 +1,4 @@
-"""Boxes of ISO base media files (ISO/IEC 14496-12): taking them apart, and writing a file anew with another ``moov``."""
+"""Boxes of ISO base media files (ISO/IEC 14496-12): taking them apart, and writing a file with another ``moov``."""
 
 import os
 import struct

@@ -99,7 +99,7 @@ def test_bad_jobs_are_refused_before_any_work(job, tmp_path):
         ("generate", {"frames": 0}, {"panorama": panorama}, "between 1 and 600"),
         ("destroy", {}, {}, "Unknown kind of job"),
         ("render", {}, {}, "needs the input 'scene'"),
-        ("render", {"projection": "flat"}, {"scene": panorama}, "one of ods"),
+        ("render", {"projection": "flat"}, {"scene": panorama}, "one of perspective"),
         ("render", {}, {"scene": panorama}, "not a readable HoloTime scene"),
     ]
     for kind, params, inputs, match in cases:

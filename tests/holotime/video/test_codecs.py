@@ -10,7 +10,7 @@ from holotime.video.codecs import CODECS, choose, find_codec
 
 
 def test_unknown_codec_lists_the_names():
-    with pytest.raises(InputError, match="'divx'.*h264, h265, av1, prores, prores4444"):
+    with pytest.raises(InputError, match=r"'divx'.*h264, h265, av1, prores, prores4444"):
         find_codec("divx")
 
 
@@ -48,7 +48,7 @@ def test_a_fallback_from_hardware_says_why():
     encoder = choose(CODECS["h264"], 256, 128, 8)
     assert encoder.hardware or "h264_nvenc" in encoder.note
     if not encoder.hardware:
-        with pytest.raises(InputError, match="No hardware encoder: .*h264_nvenc.*auto"):
+        with pytest.raises(InputError, match=r"No hardware encoder: .*h264_nvenc.*auto"):
             choose(CODECS["h264"], 256, 128, 8, hardware="only")
 
 

@@ -119,7 +119,7 @@ def test_a_killed_render_resumes_to_the_very_same_file(tmp_path, pictures, decod
     assert not [f for f in tmp_path.iterdir() if f.name.startswith(".")]
 
 
-def interrupted(path, pictures, identity, *, stop=25, what=spec()):
+def interrupted(path, pictures, identity, *, stop=25):
     def source(indices):
         for i, picture in zip(indices, pictures(indices), strict=True):
             if i == stop:
@@ -127,7 +127,7 @@ def interrupted(path, pictures, identity, *, stop=25, what=spec()):
             yield picture
 
     with pytest.raises(KeyboardInterrupt):
-        write_video(path, source, what, identity=identity)
+        write_video(path, source, spec(), identity=identity)
 
 
 def test_parts_of_another_render_or_damaged_ones_are_not_used(tmp_path, pictures):
@@ -241,7 +241,7 @@ def test_bad_wishes_are_refused_before_work(tmp_path, change, words):
 
 def test_unwritable_places_are_one_line(tmp_path, pictures):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="Cannot write .*Choose another place"):
+    with pytest.raises(InputError, match=r"Cannot write .*Choose another place"):
         write_video(tmp_path / "file" / "v.mp4", pictures, spec(), identity={})
     with pytest.raises(InputError, match="File name too long"):
         write_video(tmp_path / ("n" * 300 + ".mp4"), pictures, spec(), identity={})

@@ -29,7 +29,7 @@ def test_planes_match_the_twin(width, height, pixel_format, kind, seed):
         drawn = _plane(ours, 1 if bits == 8 else 4)
         difference = np.abs(drawn.astype(int) - theirs)
         assert difference.max() <= 1  # float32 against float64 may round a half the other way
-        assert (difference > 0).mean() < 0.01
+        assert (difference > 0).sum() <= max(2, 0.01 * difference.size)
 
 
 def test_grey_and_primaries_have_their_values_of_bt709():

@@ -1,6 +1,9 @@
 """Spherical metadata, read back by a parser written from the specifications and by FFmpeg."""
 
+import json
+import shutil
 import struct
+import subprocess
 import xml.etree.ElementTree as ET
 
 import av
@@ -9,36 +12,8 @@ import pytest
 
 from holotime.clip import read_clip, write_frames
 from holotime.errors import InputError
-from holotime.render import add_spherical
-from holotime.render.spherical import _move_table
-
-CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"sv3d", b"proj"}
-
-
-def parse(data, path=()):
-    """{path of types: [payload, ...]} of an ISO base media file (14496-12: 32-bit size, type; size 1: 64 bit)."""
-    found, at = {}, 0
-    while at < len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        kind, start = data[at + 4 : at + 8], at + 8
-        if size == 1:
-            size, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
-        assert size >= start - at
-        assert at + size <= len(data), f"{kind} leaves its parent"
-        payload, here = data[start : at + size], (*path, kind)
-        found.setdefault(here, []).append(payload)
-        inner = None
-        if kind in CONTAINERS:
-            inner = payload
-        elif kind == b"stsd":
-            inner = payload[8:]
-        elif kind in (b"avc1", b"hvc1", b"hev1", b"av01"):
-            inner = payload[78:]
-        if inner is not None:
-            for key, values in parse(inner, here).items():
-                found.setdefault(key, []).extend(values)
-        at += size
-    return found
+from holotime.video import Sphere, add_spherical
+from holotime.video.mp4 import move_chunks
 
 
 def noise_video(path, frames=5, *, codec="libx264", faststart=True, audio=False):
@@ -58,21 +33,40 @@ def noise_video(path, frames=5, *, codec="libx264", faststart=True, audio=False)
     return path
 
 
-def entry_path(codec=b"avc1"):
-    return (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", codec)
-
-
 @pytest.mark.parametrize("faststart", [True, False], ids=["moov first", "moov last"])
-@pytest.mark.parametrize("stereo", ["mono", "top_bottom"])
 @pytest.mark.parametrize("audio", [False, True], ids=["silent", "sound"])
-def test_boxes_say_what_the_specification_asks(tmp_path, stereo, faststart, audio):
+@pytest.mark.parametrize(
+    ("sphere", "mode", "bounds", "tags"),
+    [
+        (Sphere(), 0, (0, 0), {}),
+        (Sphere("equirect", "top_bottom"), 1, (0, 0), {"StereoMode": "top-bottom"}),
+        (
+            Sphere("half_equirect", "left_right"),
+            2,
+            (0x40000000, 0x40000000),  # a quarter in 0.32 fixed point
+            {
+                "StereoMode": "left-right",
+                "CroppedAreaImageWidthPixels": "64",
+                "CroppedAreaImageHeightPixels": "64",
+                "FullPanoWidthPixels": "128",
+                "FullPanoHeightPixels": "64",
+                "CroppedAreaLeftPixels": "32",
+                "CroppedAreaTopPixels": "0",
+            },
+        ),
+    ],
+    ids=["mono", "top bottom", "vr180"],
+)
+def test_boxes_say_what_the_specification_asks(
+    tmp_path, parse, entry_path, sphere, mode, bounds, tags, faststart, audio
+):
     path = noise_video(tmp_path / "a.mp4", faststart=faststart, audio=audio)
     before, frames = parse(path.read_bytes()), read_clip(path).frames
-    assert add_spherical(path, stereo=stereo) == path
+    assert add_spherical(path, sphere) == path
     boxes = parse(path.read_bytes())
     entry = entry_path()
     (st3d,) = boxes[(*entry, b"st3d")]
-    assert st3d == bytes(4) + bytes([{"mono": 0, "top_bottom": 1}[stereo]])
+    assert st3d == bytes(4) + bytes([mode])
     (svhd,) = boxes[(*entry, b"sv3d", b"svhd")]
     assert svhd[:4] == bytes(4)
     assert svhd[-1] == 0
@@ -80,22 +74,46 @@ def test_boxes_say_what_the_specification_asks(tmp_path, stereo, faststart, audi
     (prhd,) = boxes[(*entry, b"sv3d", b"proj", b"prhd")]
     assert struct.unpack(">Iiii", prhd) == (0, 0, 0, 0)
     (equi,) = boxes[(*entry, b"sv3d", b"proj", b"equi")]
-    assert struct.unpack(">IIIII", equi) == (0, 0, 0, 0, 0)
+    assert struct.unpack(">IIIII", equi) == (0, 0, 0, *bounds)
     order = [k[-1] for k in boxes if k[:-1] == entry]
     assert order.index(b"avcC") < order.index(b"st3d") < order.index(b"sv3d")
     assert order.index(b"sv3d") < min((order.index(k) for k in (b"pasp", b"colr", b"clap") if k in order), default=99)
     (uuid,) = boxes[(b"moov", b"trak", b"uuid")]
     assert uuid[:16].hex() == "ffcc8263f8554a938814587a02521fdd"
-    tags = {e.tag.split("}")[1]: e.text for e in ET.fromstring(uuid[16:])}
-    assert tags["Spherical"] == tags["Stitched"] == "true"
-    assert tags["ProjectionType"] == "equirectangular"
-    assert tags.get("StereoMode") == ("top-bottom" if stereo == "top_bottom" else None)
+    found = {e.tag.split("}")[1]: e.text for e in ET.fromstring(uuid[16:])}
+    assert found.pop("Spherical") == found.pop("Stitched") == "true"
+    assert found.pop("ProjectionType") == "equirectangular"
+    assert found.pop("StitchingSoftware")
+    assert found == tags
+    kinds = [k[0] for k in boxes if len(k) == 1]
+    assert kinds.index(b"moov") < kinds.index(b"mdat")  # fast start
     assert boxes[(b"mdat",)] == before[(b"mdat",)]
     assert np.array_equal(read_clip(path).frames, frames)
     assert [f.name for f in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def chunk_bytes(path, count=8):
+def test_a_cube_map_has_its_own_box_and_no_v1(tmp_path, parse, entry_path):
+    path = add_spherical(noise_video(tmp_path / "a.mp4"), Sphere("cubemap"))
+    boxes = parse(path.read_bytes())
+    (cbmp,) = boxes[(*entry_path(), b"sv3d", b"proj", b"cbmp")]
+    assert struct.unpack(">III", cbmp) == (0, 0, 0)
+    assert (b"moov", b"trak", b"uuid") not in boxes
+
+
+@pytest.mark.parametrize(
+    ("sphere", "name"),
+    [
+        (Sphere(), "_360"),
+        (Sphere(stereo="top_bottom"), "_360_TB"),
+        (Sphere("half_equirect", "left_right"), "_180x180_3dh"),
+        (Sphere("half_equirect"), "_180x180"),
+    ],
+)
+def test_names_that_players_know(sphere, name):
+    assert sphere.name_suffix == name
+
+
+def chunk_bytes(path, parse, count=8):
     """The first bytes of every chunk, found through the chunk offset tables."""
     data = path.read_bytes()
     boxes = parse(data)
@@ -110,18 +128,18 @@ def chunk_bytes(path, count=8):
 
 
 @pytest.mark.parametrize("faststart", [True, False])
-def test_chunk_offsets_still_point_at_their_chunks(tmp_path, faststart):
+def test_chunk_offsets_still_point_at_their_chunks(tmp_path, parse, faststart):
     path = noise_video(tmp_path / "a.mp4", 30, faststart=faststart, audio=True)
-    before = chunk_bytes(path)
+    before = chunk_bytes(path, parse)
     assert len(before) > 2
-    add_spherical(path, stereo="mono")
-    assert chunk_bytes(path) == before
+    add_spherical(path, Sphere())
+    assert chunk_bytes(path, parse) == before
 
 
-def test_offsets_turn_64_bit_when_they_must():
+def test_offsets_turn_64_bit_when_they_must(parse):
     def moved(by, behind):
         table = bytes(4) + struct.pack(">III", 2, 1000, (1 << 32) - 10)
-        return parse(_move_table(struct.pack(">I4s", 8 + len(table), b"stco") + table, by, behind))
+        return parse(move_chunks(struct.pack(">I4s", 8 + len(table), b"stco") + table, [(behind, 1 << 60, by)]))
 
     ((kind, (body,)),) = moved(300, 1000).items()
     assert kind == (b"co64",)
@@ -131,10 +149,18 @@ def test_offsets_turn_64_bit_when_they_must():
     assert struct.unpack(">IIII", body) == (0, 2, 1000, (1 << 32) - 5)
 
 
-def test_ffmpeg_agrees(tmp_path):
+@pytest.mark.parametrize(
+    ("sphere", "box", "payload"),
+    [
+        (Sphere(stereo="top_bottom"), b"equi", (0, 0, 0, 0, 0)),
+        (Sphere("half_equirect", "left_right"), b"equi", (0, 0, 0, 0x40000000, 0x40000000)),
+        (Sphere("cubemap"), b"cbmp", (0, 0, 0)),
+    ],
+)
+def test_ffmpeg_agrees(tmp_path, parse, entry_path, sphere, box, payload):
     """A remux keeps V2 metadata only if FFmpeg understood it: it parses ours and writes its own st3d and sv3d."""
     path = noise_video(tmp_path / "a.mp4")
-    add_spherical(path, stereo="top_bottom")
+    add_spherical(path, sphere)
     with av.open(str(path)) as source, av.open(str(tmp_path / "b.mp4"), "w", options={"strict": "unofficial"}) as copy:
         stream = copy.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
@@ -142,25 +168,46 @@ def test_ffmpeg_agrees(tmp_path):
                 packet.stream = stream
                 copy.mux(packet)
     boxes = parse((tmp_path / "b.mp4").read_bytes())
-    assert boxes[(*entry_path(), b"st3d")] == [bytes(4) + b"\x01"]
-    assert struct.unpack(">IIIII", boxes[(*entry_path(), b"sv3d", b"proj", b"equi")][0]) == (0, 0, 0, 0, 0)
+    mode = {"mono": 0, "top_bottom": 1, "left_right": 2}[sphere.stereo]
+    assert boxes[(*entry_path(), b"st3d")] == [bytes(4) + bytes([mode])]
+    (projection,) = boxes[(*entry_path(), b"sv3d", b"proj", box)]
+    assert struct.unpack(f">{len(payload)}I", projection) == payload
 
 
-def test_twice_is_once(tmp_path):
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not on the path")
+@pytest.mark.parametrize(
+    ("sphere", "projection", "stereo"),
+    [
+        (Sphere(), "equirectangular", "2D"),
+        (Sphere(stereo="top_bottom"), "equirectangular", "top and bottom"),
+        (Sphere("half_equirect", "left_right"), "tiled equirectangular", "side by side"),
+        (Sphere("cubemap"), "cubemap", "2D"),
+    ],
+)
+def test_ffprobe_agrees(tmp_path, sphere, projection, stereo):
+    path = add_spherical(noise_video(tmp_path / "a.mp4"), sphere)
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_streams", "-of", "json", str(path)]
+    shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    side = {d["side_data_type"]: d for d in shown["streams"][0]["side_data_list"]}
+    assert side["Spherical Mapping"]["projection"] == projection
+    assert side["Stereo 3D"]["type"] == stereo
+
+
+def test_twice_is_once(tmp_path, parse, entry_path):
     path = noise_video(tmp_path / "a.mp4")
-    add_spherical(path, stereo="mono")
-    add_spherical(path, stereo="top_bottom")
+    add_spherical(path, Sphere())
+    add_spherical(path, Sphere(stereo="top_bottom"))
     twice = path.read_bytes()
-    add_spherical(path, stereo="top_bottom")
+    add_spherical(path, Sphere(stereo="top_bottom"))
     assert path.read_bytes() == twice
     assert len(parse(twice)[(*entry_path(), b"st3d")]) == 1
     assert len(parse(twice)[(b"moov", b"trak", b"uuid")]) == 1
 
 
-def test_output_leaves_the_source_alone(tmp_path):
+def test_output_leaves_the_source_alone(tmp_path, parse, entry_path):
     path = noise_video(tmp_path / "a.mp4")
     data = path.read_bytes()
-    assert add_spherical(path, stereo="mono", output=tmp_path / "b.mp4") == tmp_path / "b.mp4"
+    assert add_spherical(path, Sphere(), output=tmp_path / "b.mp4") == tmp_path / "b.mp4"
     assert path.read_bytes() == data
     assert (*entry_path(), b"sv3d") in parse((tmp_path / "b.mp4").read_bytes())
 
@@ -183,16 +230,18 @@ def test_bad_files_are_refused_and_left_alone(tmp_path):
         path = tmp_path / name
         path.write_bytes(data)
         with pytest.raises(InputError, match=name):
-            add_spherical(path, stereo="mono")
+            add_spherical(path, Sphere())
         assert path.read_bytes() == data
     with pytest.raises(InputError, match="does not exist"):
-        add_spherical(tmp_path / "no.mp4", stereo="mono")
+        add_spherical(tmp_path / "no.mp4", Sphere())
     with pytest.raises(InputError, match="stereo layout"):
-        add_spherical(tmp_path / "cut.mp4", stereo="sideways")
+        Sphere(stereo="sideways")
+    with pytest.raises(InputError, match="shape"):
+        Sphere("pyramid")
     assert not list(tmp_path.glob(".*"))
 
 
 def test_our_own_writer_can_be_tagged(tmp_path):
     frames = [np.full((64, 64, 3), 30 * k, np.uint8) for k in range(4)]
-    path = add_spherical(write_frames(tmp_path / "v.mp4", frames, 12.0), stereo="top_bottom")
+    path = add_spherical(write_frames(tmp_path / "v.mp4", frames, 12.0), Sphere(stereo="top_bottom"))
     assert len(read_clip(path)) == 4
