@@ -81,7 +81,7 @@ def stereo_latitude(eye, rho, up):
             break
         phi = new if low <= new <= high else 0.5 * (low + high)
     e = eye_offset(eye, phi)[0]
-    if rho * rho <= e * e:
+    if rho * rho <= e * e and e != 0.0:
         return math.nan
     return phi if up >= 0 else -phi
 

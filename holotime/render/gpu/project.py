@@ -52,7 +52,7 @@ def pack(scene: Scene4D, device: torch.device) -> Tensor:
     """[29, N] the scene's tensors on ``device``, one row a number, so that neighbouring threads read neighbours."""
     packed = torch.empty(PACKED, len(scene), device=device)
     for name, row in ROWS.items():
-        values = torch.from_numpy(getattr(scene, name).reshape(len(scene), -1))
+        values = torch.from_numpy(getattr(scene, name).reshape(len(scene), math.prod(scene.TENSORS[name])))
         packed[row : row + values.shape[1]] = values.to(device).T
     return packed
 
@@ -104,7 +104,7 @@ def _stereo_latitude(eye, rho, up):
         high = tl.where(raises, high, phi)
         phi = tl.where(outside & (new >= low) & (new <= high), new, 0.5 * (low + high))
     e, _slope = _eye_offset(eye, phi)
-    return tl.where(up >= 0, phi, -phi), rho * rho > e * e
+    return tl.where(up >= 0, phi, -phi), (rho * rho > e * e) | (e == 0)
 
 
 @triton.jit
@@ -265,10 +265,10 @@ def _project_sphere(
         seen = seen & outside
         e = tl.where(outside, e, 0.0)
         flat = tl.sqrt(rho * rho - e * e)
-        turn = e / flat
+        turn = tl.where(e != 0, e / flat, 0.0)
         # Turn the azimuth by asin(e / rho): cosine flat / rho, sine e / rho.
-        sin_lam = (x * flat - z * e) / (rho * rho)
-        cos_lam = (z * flat + x * e) / (rho * rho)
+        sin_lam = tl.where(rho > 0, (x * flat - z * e) / (rho * rho), 0.0)
+        cos_lam = tl.where(rho > 0, (z * flat + x * e) / (rho * rho), 1.0)
     else:
         sin_lam = tl.where(rho > 0, x / rho, 0.0)
         cos_lam = tl.where(rho > 0, z / rho, 1.0)

@@ -140,12 +140,14 @@ class GpuRenderer:
         names = [torch.cuda.get_device_name(d) for d in devices if d.type == "cuda"]
         self.note = f"Triton on {', '.join(names)}"
         self._streams = threading.local()
+        self._interpreter = threading.Lock()  # Triton's interpreter, which stands in where a test has no GPU
 
     def _draw(self, device: DeviceRenderer, view: View, seconds: float) -> Frame:
         """One frame on ``device``, in this thread's own stream."""
         with _memory_errors():
-            if device.device.type != "cuda":  # Triton's interpreter
-                return fetch(device.frame(view, seconds))
+            if device.device.type != "cuda":
+                with self._interpreter:
+                    return fetch(device.frame(view, seconds))
             with torch.cuda.device(device.device):
                 if not hasattr(self._streams, "stream"):
                     self._streams.stream = torch.cuda.Stream(device.device)
