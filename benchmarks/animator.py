@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from holotime.animate.diffusion import kernels
 from holotime.animate.diffusion.config import HOLOTIME_GUIDANCE, HOLOTIME_REFINEMENT, ModelConfig, StageConfig
+from holotime.animate.diffusion.graphs import GraphedUNet
 from holotime.animate.diffusion.memory import make_plan
 from holotime.animate.diffusion.random_checkpoint import TINY
 from holotime.animate.diffusion.sampler import Conditioning, Sampler, SamplerConfig, SeededNoise
@@ -108,7 +109,17 @@ def inputs(setting: Setting, stage: StageConfig) -> tuple[Tensor, Conditioning]:
     return SeededNoise(0, "start", shape)(0).to(d), Conditioning(context[:1], context[1:], image)
 
 
-def sampler(setting: Setting, name: str, stage: StageConfig, net: UNet, cond: Conditioning, **options: Any) -> Sampler:
+def renew(net: UNet | GraphedUNet) -> UNet | GraphedUNet:
+    """Without what was recorded, so that the memory of recording is measured anew."""
+    if isinstance(net, GraphedUNet):
+        net.reset()
+        torch.cuda.empty_cache()
+    return net
+
+
+def sampler(
+    setting: Setting, name: str, stage: StageConfig, net: UNet | GraphedUNet, cond: Conditioning, **options: Any
+) -> Sampler:
     """A sampler over the published schedule of a stage."""
     steps, strength = STEPS[name]
     steps = options.pop("steps", steps)
@@ -117,7 +128,7 @@ def sampler(setting: Setting, name: str, stage: StageConfig, net: UNet, cond: Co
 
 
 def time_steps(setting: Setting, run: Sampler, x: Tensor, autocast: bool = False) -> dict[str, float]:
-    """Seconds of one step (median over whole reuse cycles), and of the clip: multiplied, or measured with --whole."""
+    """Seconds of one step (mean over whole reuse cycles), and of the clip: multiplied, or measured with --whole."""
     total, cycle = len(run.schedule), run.config.reuse_interval
     count = total if setting.whole else min(total, cycle * (1 + max(1, setting.repeats // cycle)))
     if setting.device.type == "cuda":
@@ -151,7 +162,7 @@ def bench_stage(setting: Setting, name: str, stage: StageConfig) -> dict[str, An
     x, cond = inputs(setting, stage)
     one = torch.cat([x, cond.image_latent.expand(-1, -1, setting.frames, -1, -1)], dim=1)
     t = torch.tensor([500], device=d)
-    both, t2, contexts = one.expand(2, -1, -1, -1, -1), t.expand(2), torch.cat([cond.context, cond.uncond])
+    contexts = torch.cat([cond.context, cond.uncond])
     out: dict[str, Any] = {"latent": list(x.shape)}
 
     net = random_unet(setting)
@@ -166,19 +177,24 @@ def bench_stage(setting: Setting, name: str, stage: StageConfig) -> dict[str, An
 
     kernels.enabled = True
     net = prepare(net.to(half), 0, compiled=False)
-    out["own_forward"] = measure(setting, lambda: net(one, t, cond.context))
-    out["own_forward"]["relative_error"] = relative_error(net(one, t, cond.context), expected)
-    out["own_forward_batched"] = measure(setting, lambda: net(both, t2, contexts))
+    out["own_forward_no_graph"] = measure(setting, lambda: net(one, t, cond.context))
+    out["own_forward_batched_no_graph"] = measure(setting, lambda: net(one, t, contexts))
     prepare(net, SLICE, compiled=False)
-    out["own_forward_batched_sliced"] = measure(setting, lambda: net(both, t2, contexts))
+    out["own_forward_batched_sliced_no_graph"] = measure(setting, lambda: net(one, t, contexts))
     prepare(net, 0, compiled=False)
-    out["own_steps"] = time_steps(setting, sampler(setting, name, stage, net, cond), x)
+    own = GraphedUNet(net) if d.type == "cuda" else net
+    out["own_forward"] = measure(setting, lambda: own(one, t, cond.context))
+    out["own_forward"]["relative_error"] = relative_error(own(one, t, cond.context), expected)
+    out["own_forward_batched"] = measure(setting, lambda: own(one, t, contexts))
+    out["own_forward_batched"]["relative_error"] = relative_error(own(one, t, contexts)[:1], expected)
+    out["own_steps"] = time_steps(setting, sampler(setting, name, stage, renew(own), cond), x)
     deep = DeepFeatures()
-    net(both, t2, contexts, deep=deep)
-    out["shallow_forward_batched"] = measure(setting, lambda: net(both, t2, contexts, deep=deep))
+    own(one, t, contexts, deep=deep)
+    out["shallow_forward_batched"] = measure(setting, lambda: own(one, t, contexts, deep=deep))
     deep.hidden = None
-    fast = sampler(setting, name, stage, net, cond, steps=FAST_STEPS, reuse_interval=FAST_INTERVAL)
+    fast = sampler(setting, name, stage, renew(own), cond, steps=FAST_STEPS, reuse_interval=FAST_INTERVAL)
     out["fast_steps"] = time_steps(setting, fast, x)
+    renew(own)
     if setting.low:
         plan = make_plan(setting.model.unet, d, half, setting.frames, stage.height, stage.width, mode="low")
         prepare(net, plan.ff_chunk, compiled=False)
@@ -187,11 +203,11 @@ def bench_stage(setting: Setting, name: str, stage: StageConfig) -> dict[str, An
     if setting.compiled:
         prepare(net, 0, compiled=True)
         start = time.perf_counter()
-        net(both, t2, contexts)
+        net(one, t, contexts)
         sync(d)
         out["compile_seconds"] = round(time.perf_counter() - start, 1)
-        out["compiled_forward_batched"] = measure(setting, lambda: net(both, t2, contexts))
-        out["compiled_forward_batched"]["relative_error"] = relative_error(net(both, t2, contexts)[:1], expected)
+        out["compiled_forward_batched"] = measure(setting, lambda: net(one, t, contexts))
+        out["compiled_forward_batched"]["relative_error"] = relative_error(net(one, t, contexts)[:1], expected)
         out["compiled_steps"] = time_steps(setting, sampler(setting, name, stage, net, cond), x)
     return out
 
