@@ -22,17 +22,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from holotime.render import EquirectCamera, PerspectiveCamera, fill_holes, jit, prepare, rasterize, upright
-from holotime.render.views import Output, View, renderer
+from holotime.render.views import Output, Projection, Renderer, View, renderer
 from holotime.scene4d import ALWAYS, Gaussians, Scene4D
 
 VIDEO = Output("uint8", alpha=False, distance="none")
-GPU_VIEWS = {
+GPU_VIEWS: dict[str, tuple[Projection, tuple[int, int]]] = {
     "ods_5760x5760": ("ods", (5760, 5760)),
     "equirect_4096x2048": ("equirect", (4096, 2048)),
     "perspective_1920x1080": ("perspective", (1920, 1080)),
@@ -90,7 +90,7 @@ def moving(gaussians: Gaussians, seed: int = 0) -> Scene4D:
     )
 
 
-def shots(view: View, count: int):
+def shots(view: View, count: int) -> Iterator[tuple[View, float]]:
     """``count`` views from a camera that sways by 5 cm, at 30 frames a second."""
     for k in range(count):
         pose = upright((0.05 * math.sin(0.1 * k), 0.05 * math.cos(0.1 * k), 0.0))
@@ -104,38 +104,43 @@ def on_gpu(options: argparse.Namespace) -> dict:
     from holotime.render.gpu.renderer import GpuRenderer
 
     scene = moving(room(options.splats))
-    draws = GpuRenderer(scene)
-    result: dict = {"splats": options.splats, "device": draws.note, "devices": len(draws.devices), "views": {}}
+    every = GpuRenderer(scene)
+    one = GpuRenderer(scene, [every.devices[0].device])
+    result: dict = {"splats": options.splats, "device": every.note, "devices": len(every.devices), "views": {}}
     for name, (projection, size) in GPU_VIEWS.items():
         view = View(projection, size, output=VIDEO)
-        first = draws.devices[0]
         for warm, seconds in shots(view, 4):
-            first.frame(warm, seconds)
+            one.devices[0].frame(warm, seconds)
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        counts = {"rendered": options.frames, "delivered": options.frames}
-        found = {}
-        for kind, count in counts.items():
-            start = time.perf_counter()
-            if kind == "rendered":
-                for each, seconds in shots(view, count):
-                    first.frame(each, seconds)
-                torch.cuda.synchronize()
-            else:
-                for frame in draws.draw_many(shots(view, count)):
-                    assert frame.color.shape[:2] == size[::-1]
-            found[f"{kind}_per_second"] = round(count / (time.perf_counter() - start), 1)
-        found["gpu_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-        found["gpu_reserved_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
+        start = time.perf_counter()
+        for each, seconds in shots(view, options.frames):
+            one.devices[0].frame(each, seconds)
+        torch.cuda.synchronize()
+        found = {"rendered_per_second": round(options.frames / (time.perf_counter() - start), 1)}
+        found["delivered_per_second"] = delivered(one, view, options.frames)
+        if len(every.devices) > 1:
+            found["delivered_per_second_by_all"] = delivered(every, view, options.frames * len(every.devices))
+        found["gpu_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
         found["host_peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
         result["views"][name] = found
     result["difference_to_cpu_db"] = {
-        name: to_cpu(scene, projection, tuple(s // 8 for s in size)) for name, (projection, size) in GPU_VIEWS.items()
+        name: to_cpu(scene, projection, (size[0] // 8, size[1] // 8)) for name, (projection, size) in GPU_VIEWS.items()
     }
     return result
 
 
-def to_cpu(scene: Scene4D, projection: str, size: tuple[int, int]) -> float:
+def delivered(draws: Renderer, view: View, count: int) -> float:
+    """Frames a second that arrive in the host's memory."""
+    for frame in draws.draw_many(shots(view, 8)):
+        assert frame.color.shape[1::-1] == view.size
+    start = time.perf_counter()
+    taken = sum(1 for _ in draws.draw_many(shots(view, count)))
+    return round(taken / (time.perf_counter() - start), 1)
+
+
+def to_cpu(scene: Scene4D, projection: Projection, size: tuple[int, int]) -> float:
     """Peak signal-to-noise ratio of the GPU's picture against the CPU's, colours in [0, 1]."""
     view = View(projection, size, upright((0.05, 0.0, 0.0)))
     pictures = [renderer(backend, scene).draw(view, 0.5).color for backend in ("gpu", "cpu")]

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from holotime import sphere
 from holotime.errors import BackendUnavailable, InputError
+from holotime.render import gpu
 from holotime.render.cameras import EquirectCamera, FisheyeCamera, PerspectiveCamera, Picture, upright
 from holotime.render.eyes import Panel, cube, focal_length, raised, side_by_side, top_bottom
 from holotime.render.holes import fill_holes
@@ -252,19 +253,26 @@ def finish(picture: Picture, panel: Panel, behind: Behind, around: NDArray | Non
     return color
 
 
-def renderer(backend: str, scene: Scene4D) -> Renderer:
-    """A renderer of ``scene``. Raises InputError for an unknown backend, BackendUnavailable for a GPU that is not."""
+def chosen(backend: str) -> tuple[str, str]:
+    """("cpu" or "gpu", why it is not the GPU, or "") that ``renderer`` takes for one of ``BACKENDS``.
+
+    Raises InputError for an unknown backend, BackendUnavailable where the GPU was asked for by name and cannot run.
+    """
     if backend not in BACKENDS:
         raise InputError(f"Unknown render backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
-    if backend == "cpu":
-        return CpuRenderer(scene)
-    from holotime.render.gpu import why_not
-
-    reason = why_not()
+    reason = gpu.why_not() if backend != "cpu" else ""
     if reason is None:
+        return "gpu", ""
+    if backend == "gpu":
+        raise BackendUnavailable(f"The GPU renderer cannot run: {reason}. Use the backend cpu, or auto.")
+    return "cpu", reason
+
+
+def renderer(backend: str, scene: Scene4D) -> Renderer:
+    """A renderer of ``scene``; raises what :func:`chosen` raises."""
+    name, reason = chosen(backend)
+    if name == "gpu":
         from holotime.render.gpu.renderer import GpuRenderer
 
         return GpuRenderer(scene)
-    if backend == "gpu":
-        raise BackendUnavailable(f"The GPU renderer cannot run: {reason}. Use the backend cpu, or auto.")
-    return CpuRenderer(scene, f"numba on the processor, because {reason}")
+    return CpuRenderer(scene, f"numba on the processor, because {reason}" if reason else "")
