@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 """Build the Blender extension: ``python build_addon.py`` writes dist/holotime-VERSION.zip and prints its path.
 
+``--repository DIR`` makes a static extension repository: put DIR on any web server (or disk) and add the address of
+its index.json to Blender (Preferences, Get Extensions, Repositories). ``--with-library`` puts the library's sources
+into the zip, so that an artist can set up the sidecar with nothing but the extension and a Python.
+
 Into the zip go blender_addon/, copies of the files that it shares with the sidecar and the library, the camera presets,
 and the wheels of pyzmq and msgpack for the Pythons of Blender 4.5 to 5.2. Wheels are downloaded with pip once and kept
 in build/wheels. The same sources give the same bytes. Standard library only.
@@ -8,6 +12,7 @@ in build/wheels. The same sources give the same bytes. Standard library only.
 
 import argparse
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -24,8 +29,10 @@ WHEEL_CACHE = ROOT / "build" / "wheels"
 SHARED = {  # path in the extension -> where it comes from
     "vendor/protocol.py": "sidecar/protocol.py",
     "vendor/camera_path.py": "holotime/camera_path.py",
+    "vendor/constraints.txt": "constraints.txt",
 }
 PRESETS = "presets/cameras"
+LIBRARY = ("holotime", "sidecar", "presets", "pyproject.toml", "README.md", "LICENSE")
 LEFT_OUT = {"ruff.toml"}
 REQUIREMENTS = ("pyzmq==27.3.0", "msgpack==1.2.4")
 PYTHONS = ("3.11", "3.13", "3.14")  # Blender 4.5 and 5.0; 5.1 and 5.2; 5.2 of Linux distributions
@@ -116,7 +123,7 @@ def manifest(platforms: tuple[str, ...], wheels: list[str]) -> str:
     return text
 
 
-def contents(platforms: tuple[str, ...]) -> dict[str, bytes]:
+def contents(platforms: tuple[str, ...], with_library: bool = False) -> dict[str, bytes]:
     """Everything that goes into the zip, by its path there."""
     files: dict[str, bytes] = {}
     for path in sorted(ADDON.rglob("*")):
@@ -129,6 +136,8 @@ def contents(platforms: tuple[str, ...]) -> dict[str, bytes]:
     wheels = {wheel.name: wheel for platform in platforms for wheel in fetch_wheels(platform)}
     for name in sorted(wheels):
         files[f"wheels/{name}"] = wheels[name].read_bytes()
+    if with_library:
+        files[f"library/holotime-{version()}.zip"] = library_archive()
     files["blender_manifest.toml"] = manifest(platforms, sorted(wheels)).encode()
     return files
 
@@ -138,6 +147,41 @@ def _presets() -> list[Path]:
     if not presets:
         raise BuildError(f"There are no camera presets in {ROOT / PRESETS}. Restore them from the repository.")
     return presets
+
+
+def library_archive() -> bytes:
+    """The library and the sidecar as a source archive that pip can install: what the project's repository tracks."""
+    run = subprocess.run(["git", "ls-files", *LIBRARY], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = run.stdout.split("\n")[:-1]
+    if run.returncode or "pyproject.toml" not in names:
+        raise BuildError("The library's sources are listed by git, which does not work here. Build from a clone.")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(names):
+            entry = zipfile.ZipInfo(f"holotime-{version()}/{name}", ZIP_TIME)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, (ROOT / name).read_bytes(), compresslevel=9)
+    return buffer.getvalue()
+
+
+def write_index(folder: Path, built: list[Built]) -> Path:
+    """index.json of an extension repository for zips that lie in its folder (Blender's listing format, version 1)."""
+    entries = []
+    for item in built:
+        with zipfile.ZipFile(item.zip) as archive:
+            entry = tomllib.loads(archive.read("blender_manifest.toml").decode())
+        del entry["wheels"]
+        entry |= {
+            "python_versions": list(PYTHONS),
+            "archive_url": f"./{item.zip.name}",
+            "archive_size": item.size,
+            "archive_hash": f"sha256:{item.sha256}",
+        }
+        entries.append(entry)
+    path = folder / "index.json"
+    path.write_text(json.dumps({"version": "v1", "blocklist": [], "data": entries}, indent=2) + "\n", encoding="utf-8")
+    return path
 
 
 def write_zip(path: Path, files: dict[str, bytes]) -> None:
@@ -178,10 +222,16 @@ def validate(path: Path, validator: Path | None) -> str:
     return said.splitlines()[-1] if said else "valid"
 
 
-def build(platforms: tuple[str, ...], out: Path, bpy_environment: Path | None = None, suffix: str = "") -> Built:
+def build(
+    platforms: tuple[str, ...],
+    out: Path,
+    bpy_environment: Path | None = None,
+    suffix: str = "",
+    with_library: bool = False,
+) -> Built:
     """Build one zip that holds the wheels of these platforms."""
     path = out / f"holotime-{version()}{suffix}.zip"
-    write_zip(path, contents(platforms))
+    write_zip(path, contents(platforms, with_library))
     said = validate(path, find_validator(bpy_environment))
     data = path.read_bytes()
     return Built(path, hashlib.sha256(data).hexdigest(), len(data), platforms, said)
@@ -194,6 +244,8 @@ def main() -> int:
     parser.add_argument("--platform", action="append", choices=PLATFORMS, help="this platform; may be given again")
     parser.add_argument("--split-platforms", action="store_true", help="one zip for each platform")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder to write to (default dist)")
+    parser.add_argument("--repository", type=Path, metavar="DIR", help="write there, with the index of a repository")
+    parser.add_argument("--with-library", action="store_true", help="put the library's sources into the zip (14 MB)")
     parser.add_argument(
         "--bpy", type=Path, help="environment or installation of Blender whose validator checks the zip"
     )
@@ -202,7 +254,10 @@ def main() -> int:
     try:
         chosen = tuple(PLATFORMS) if arguments.all_platforms else tuple(arguments.platform or (this_platform(),))
         parts = [((p,), f"-{p}") for p in chosen] if arguments.split_platforms else [(chosen, "")]
-        built = [build(platforms, arguments.out, arguments.bpy, suffix) for platforms, suffix in parts]
+        out = arguments.repository or arguments.out
+        built = [build(p, out, arguments.bpy, suffix, arguments.with_library) for p, suffix in parts]
+        if arguments.repository:
+            write_index(out, built)
     except BuildError as error:
         print(f"build_addon: {error}", file=sys.stderr)
         return 1

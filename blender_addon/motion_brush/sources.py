@@ -106,7 +106,9 @@ def strokes_from_annotations(scene: bpy.types.Scene) -> int:
     eye, settings, count, flat = eye_of(scene), scene.holotime, 0, 0
     for layer in pencil.layers if pencil else ():
         freeze = any(word in layer.info.lower() for word in FREEZE_WORDS)
-        frame = layer.active_frame
+        # The active frame is known only once the layer was drawn in a window.
+        before = [f for f in layer.frames if f.frame_number <= scene.frame_current]
+        frame = layer.active_frame or max(before, key=lambda f: f.frame_number, default=None)
         for drawn in frame.strokes if frame else ():
             if drawn.display_mode != "3DSPACE":
                 flat += 1

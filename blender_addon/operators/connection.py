@@ -1,10 +1,19 @@
 """Operators: reach a sidecar, start one, leave it."""
 
+from pathlib import Path
+
 import bpy
 from bpy.props import StringProperty
 
 from .. import client, pump_timer, storage
 from ..preferences import preferences
+from .setup import environment_folder
+
+
+def _cpu_only(context, python: str) -> bool:
+    """Whether the artist set this environment up for the CPU; somebody's own Python decides for itself."""
+    prefs = preferences(context)
+    return prefs.device == "cpu" and Path(python).is_relative_to(environment_folder(context))
 
 
 def begin_client() -> None:
@@ -81,7 +90,7 @@ class HOLOTIME_OT_start_sidecar(bpy.types.Operator):
         python = bpy.path.abspath(self.python or preferences(context).sidecar_python)
         try:
             begin_client()
-            client.start_sidecar(python, storage.user_folder("sidecar"))
+            client.start_sidecar(python, storage.user_folder("sidecar"), gpu=not _cpu_only(context, python))
         except (client.ClientError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

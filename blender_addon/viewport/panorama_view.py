@@ -13,10 +13,7 @@ void main() {
   vec3 d = normalize(ray);
   /* the centre of the panorama looks along +Y, its right edge turns to +X */
   vec2 at = vec2(atan(d.x, d.y) / 6.283185307 + 0.5, asin(clamp(d.z, -1.0, 1.0)) / 3.141592654 + 0.5);
-  vec3 light = textureLod(panorama, at, 0.0).rgb;
-  vec3 shown = mix(1.055 * pow(max(light, vec3(1e-5)), vec3(1.0 / 2.4)) - 0.055, 12.92 * light,
-                   lessThanEqual(light, vec3(0.0031308)));
-  result = vec4(shown, 1.0);
+  result = vec4(textureLod(panorama, at, 0.0).rgb, 1.0);  /* light: the 3D View encodes it for the display */
 }
 """
 _shader = None

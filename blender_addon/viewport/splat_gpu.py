@@ -82,10 +82,12 @@ class SplatDrawer:
         time: float,
         opacity: float = 1.0,
         size: float = 1.0,
+        linear: bool = False,
     ) -> None:
         """Blend the splats over what is there, hidden by what is nearer.
 
-        modelview and projection [4, 4] (row-major, column vectors), viewport in pixels, time in [0, 1].
+        modelview and projection [4, 4] (row-major, column vectors), viewport in pixels, time in [0, 1]. ``linear``: the
+        target takes linear light and encodes it itself, as the 3D View's does.
         """
         import gpu
 
@@ -104,7 +106,7 @@ class SplatDrawer:
             for name, row in zip(("view_x", "view_y", "view_z"), modelview, strict=False):
                 shader.uniform_float(name, tuple(row))
             shader.uniform_float("lens", lens)
-            shader.uniform_float("depths", (projection[2][2], projection[2][3], float(flat), 0.0))
+            shader.uniform_float("depths", (projection[2][2], projection[2][3], float(flat), float(linear)))
             shader.uniform_float("viewport", viewport)
             for name, value in (("time", time), ("fade", opacity), ("size", size)):
                 shader.uniform_float(name, value)

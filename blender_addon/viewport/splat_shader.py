@@ -68,7 +68,10 @@ void main() {
   vec2 pixels = REACH * (sqrt(large) * axis * corner.x + sqrt(small) * vec2(-axis.y, axis.x) * corner.y);
 
   across_splat = REACH * corner;
-  color = vec4(texel(splat, 7).rgb, opacity);
+  vec3 shown = texel(splat, 7).rgb;
+  vec3 light = mix(pow((shown + 0.055) / 1.055, vec3(2.4)), shown / 12.92, lessThanEqual(shown, vec3(0.04045)));
+  tone = depths.w > 0.5 ? sqrt(max(dot(light, vec3(0.2126, 0.7152, 0.0722)), 0.0)) : -1.0;
+  color = vec4(depths.w > 0.5 ? light : shown, opacity);
   gl_Position = vec4(clip.xy + 2.0 * pixels / viewport * clip.w, clip.zw);
 }
 """
@@ -77,6 +80,10 @@ FRAGMENT = """
 void main() {
   float alpha = color.a * exp(-0.5 * dot(across_splat, across_splat));
   if (alpha < 1.0 / 255.0) { discard; }
+  if (tone >= 0.0) {
+    /* blending light so that it looks as blending display values does; see scene_import.materials */
+    alpha = min(1.0, alpha * ((2.0 - alpha) * 0.5 + alpha * tone) / (tone + 0.5));
+  }
   result = vec4(color.rgb * alpha, alpha);
 }
 """
@@ -101,6 +108,7 @@ def make():
     between = gpu.types.GPUStageInterfaceInfo("holotime_splat")
     between.smooth("VEC2", "across_splat")
     between.flat("VEC4", "color")
+    between.flat("FLOAT", "tone")
     info.vertex_out(between)
     info.fragment_out(0, "VEC4", "result")
     info.vertex_source(VERTEX)

@@ -75,7 +75,8 @@ def _draw() -> None:
             continue
         drawer = _drawer(obj)
         modelview = np.array(to_view @ obj.matrix_world, np.float32)
-        drawer.draw(modelview, projection, (region.width, region.height), **playing(obj, context.scene))
+        state = playing(obj, context.scene)
+        drawer.draw(modelview, projection, (region.width, region.height), linear=True, **state)
     for name in _drawers.keys() - {o.name for o in bpy.data.objects if o.holotime.display == "SPLATS"}:
         del _drawers[name]
 

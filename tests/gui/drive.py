@@ -151,8 +151,12 @@ class Robot:
         yield 0.4
         place = self.region(region) if region else None
         box = (place.x, place.y, place.width, place.height) if place else (0, 0, self.window.width, self.window.height)
-        _save(_screen(self.folder / "screen" / "Xvfb_screen0"), box, self.out / f"{name}.png")
+        _save(self.pixels(), box, self.out / f"{name}.png")
         yield TICK
+
+    def pixels(self):
+        """[H, W, 4] float of what the screen shows, first row at the bottom."""
+        return _screen(self.folder / "screen" / "Xvfb_screen0")
 
 
 def _screen(path: Path):

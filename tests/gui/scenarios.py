@@ -1,10 +1,12 @@
 """What the robot does in the window (see drive.py)."""
 
 import importlib
+import math
 import statistics
-import time
+from pathlib import Path
 
 import bpy
+from mathutils import Euler
 
 MODULE = "bl_ext.user_default.holotime"
 
@@ -31,17 +33,6 @@ def prepare(robot, theme="dark"):
     yield 0.5
 
 
-def look(robot):
-    """For people: every panel as it is."""
-    yield from prepare(robot, robot.settings.get("theme", "dark"))
-    yield from robot.screenshot("all")
-    start = time.monotonic()
-    if robot.settings.get("find"):
-        yield from robot.find()
-        robot.notes["found"] = robot.found
-    robot.notes["seconds"] = time.monotonic() - start
-
-
 def job(robot):
     """The whole job, from the panorama to the video, by clicks."""
     yield from prepare(robot)
@@ -50,21 +41,21 @@ def job(robot):
     bpy.context.preferences.addons[MODULE].preferences.connection_file = str(robot.folder / "connection.json")
     for obj in list(bpy.context.scene.objects):
         bpy.data.objects.remove(obj)
-    settings.width, settings.frames, settings.budget = 512, 8, 60_000
+    settings.width, settings.frames, settings.budget, settings.vr_width = 256, 6, 20_000, 256
     yield from robot.find()
-    robot.notes["found"] = sorted(robot.found)
-    yield from robot.fill("holotime.panorama", str(robot.folder / "pano.png"))
-    assert settings.panorama.endswith("pano.png"), settings.panorama
+    yield from robot.fill("holotime.panorama", str(robot.folder / "panorama.png"))
+    assert settings.panorama.endswith("panorama.png"), settings.panorama
     yield from robot.press("bpy.ops.holotime.connect(")
     yield client.connected
     yield from robot.screenshot("connected", "UI")
+    before = robot.found
     yield from robot.press("bpy.ops.holotime.generate(")
     yield lambda: client.jobs
     client.pump_milliseconds.clear()
     sent = client.jobs[client.latest_job]
-    yield (lambda: (sent.status == "running" and sent.fraction > 0.4 and sent.preview) or sent.done), 120.0
+    yield (lambda: (sent.status == "running" and sent.fraction > 0.2) or sent.done), 120.0
     yield from robot.screenshot("running")
-    yield (lambda: sent.done), 120.0
+    yield (lambda: sent.done), 180.0
     assert sent.status == "succeeded", sent.error
     robot.notes["pump_ms_running"] = summary(client.pump_milliseconds)
     client.pump_milliseconds.clear()
@@ -73,9 +64,100 @@ def job(robot):
     robot.notes["pump_ms_import"] = summary(client.pump_milliseconds)
     yield 0.5
     yield from robot.screenshot("imported")
+    yield from robot.find()
+    assert set(robot.found) > set(before) - {"bpy.ops.holotime.connect()", "bpy.ops.holotime.start_sidecar()"}
+    yield from robot.press("bpy.ops.holotime.add_camera_path(")
+    assert bpy.context.scene.camera is not None
+    yield from robot.press("bpy.ops.holotime.render_vr(")
+    yield lambda: len(client.jobs) > 1
+    yield (lambda: results.last_video or results.last_error), 180.0
+    assert not results.last_error, results.last_error
+    robot.notes["video_bytes"] = Path(results.last_video).stat().st_size
+    yield from robot.screenshot("video")
 
 
 def summary(milliseconds):
     """Median, worst and number of some times."""
     values = sorted(milliseconds)
     return {"median": statistics.median(values), "worst": values[-1], "count": len(values)} if values else {}
+
+
+def stand_at_eye(robot, yaw=0.0, pitch=0.0, distance=0.1):
+    """Put the view at the eye, ``yaw`` radians to the right of the panorama's centre."""
+    view = robot.view.spaces[0].region_3d
+    view.view_perspective = "PERSP"
+    view.view_rotation = Euler((math.pi / 2 + pitch, 0.0, -yaw)).to_quaternion()
+    view.view_location, view.view_distance = (0.0, 0.0, 0.0), distance
+    robot.view.spaces[0].lens = 35
+
+
+def views(robot):
+    """What the extension draws into the view: splats, a cube before and behind them, a path, the panorama, strokes."""
+    yield from prepare(robot, robot.settings.get("theme", "dark"))
+    handlers = importlib.import_module(f"{MODULE}.viewport.handlers")
+    context, settings = bpy.context, bpy.context.scene.holotime
+    for obj in list(context.scene.objects):
+        bpy.data.objects.remove(obj)
+    with robot.override():
+        bpy.ops.holotime.import_scene(filepath=str(robot.folder / "scene.safetensors"))
+    splats = context.scene.objects[0]
+    assert splats.holotime.display == "SPLATS"
+    stand_at_eye(robot, distance=0.01)
+    region = robot.region("WINDOW")
+    space = robot.view.spaces[0]
+    robot.notes |= {
+        "window": (region.width, region.height),
+        "lowest": region.y,
+        "focal": space.region_3d.window_matrix[0][0] * region.width / 2,
+        "top": region.height // 4,
+        "bottom": 3 * region.height // 4,
+        "left": region.width // 10,
+        "middle": region.width // 2 - 20,
+    }
+    yield 0.5
+    robot.notes["focal"] = space.region_3d.window_matrix[0][0] * region.width / 2
+    space.overlay.show_overlays = False
+    yield from robot.screenshot("view_splats")
+    space.overlay.show_overlays = True
+    assert not handlers.problem, handlers.problem
+    empty = robot.pixels()
+    bpy.ops.mesh.primitive_cube_add(size=0.8, location=(0.0, 3.0, 0.0))
+    cube = context.object
+    cube.select_set(False)
+    yield 0.5
+    robot.notes["cube_seen"] = changed(empty, robot.pixels(), region)
+    cube.location.y = 9.0  # behind the splats, which are 6 m away
+    yield 0.5
+    robot.notes["cube_hidden"] = changed(empty, robot.pixels(), region)
+    bpy.data.objects.remove(cube)
+    stand_at_eye(robot, yaw=0.4, distance=3.0)
+    settings.camera_preset = "orbit"
+    settings.show_path = settings.show_safe = True
+    yield 0.5
+    yield from robot.screenshot("view_path")
+    assert not handlers.problem, handlers.problem
+    settings.show_path = settings.show_safe = False
+    splats.holotime.display = "NONE"
+    settings.panorama = str(robot.folder / "panorama.png")
+    settings.show_panorama = True
+    stand_at_eye(robot, distance=0.01)
+    yield 0.5
+    space.overlay.show_overlays = False
+    yield from robot.screenshot("view_panorama")
+    space.overlay.show_overlays = True
+    with robot.override():
+        bpy.ops.holotime.motion_brush("INVOKE_DEFAULT")
+    x, y = region.x + region.width // 4, region.y + region.height // 2
+    yield from robot.drag([(x + 12 * i, y + 60 * math.sin(i / 5)) for i in range(20)])
+    yield from robot.drag([(x + 10 * i, y - 200) for i in range(12)], ctrl=True)
+    yield from robot.key("RET")
+    assert [s.kind for s in settings.strokes] == ["MOVE", "FREEZE"], [s.kind for s in settings.strokes]
+    yield from robot.screenshot("view_brush")
+    assert not handlers.problem, handlers.problem
+
+
+def changed(before, after, region):
+    """Mean change of the middle of the 3D View."""
+    x, y = region.x + region.width // 2, region.y + region.height // 2
+    part = slice(y - 40, y + 40), slice(x - 40, x + 40)
+    return float(abs(after[part] - before[part]).mean())
