@@ -1,12 +1,9 @@
-"""Adam (Kingma and Ba 2015) for splats: a step size for each row, gradients projected, tensors that grow and shrink."""
+"""Adam (Kingma and Ba 2015) for splats: a step size for each row, an epsilon that means something."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-
-Project = Callable[[Tensor], Tensor]
 
 
 @dataclass
@@ -17,7 +14,6 @@ class Group:
     rate: float  # step size in the units of ``unit``
     eps: float  # gradients (per unit) well below this move little: splats that hardly show keep what they have
     unit: Tensor | None = None  # [N, 1...] size of one unit for each row; None: 1
-    project: Project | None = None  # takes away the part of a step along which nothing may move
     mean: Tensor = field(init=False)
     square: Tensor = field(init=False)
 
@@ -49,8 +45,6 @@ class Adam:
             change = group.mean / (group.square.sqrt().div_(c2).add_(group.eps))
             if group.unit is not None:
                 change = change * group.unit
-            if group.project is not None:
-                change = group.project(change)
             group.tensor.add_(change, alpha=-group.rate * factor / c1)
             group.tensor.grad = None
 

@@ -54,6 +54,7 @@ class TrainConfig:
     seconds: float | None = None  # stop after this time; the schedule then runs over whichever ends first
     rates: Rates = field(default_factory=Rates)
     ssim: float = 0.2  # share of structural similarity in the picture loss
+    square: float = 4.0  # weight of squared differences beside absolute ones
     displaced: float = 0.5  # share of steps that look from beside the clip's eye
     reach: float = 0.35  # metres from the clip's eye, at most
     between: float = 0.1  # share of steps at times between two frames, where these agree

@@ -71,7 +71,7 @@ class Growth:
         longest = log_scales.argmax(-1)
         size = torch.exp(log_scales.gather(1, longest[:, None])[:, 0])
         large = halves & (size > LARGE * means.norm(dim=-1))
-        axis = _axes(model.quats.detach()[source])[torch.arange(len(source), device=device), :, longest]
+        axis = rotations(model.quats.detach()[source])[torch.arange(len(source), device=device), :, longest]
         side = torch.where(fresh, 0.7, -0.7)
         means = means + torch.where(large, side * size, torch.zeros_like(size))[:, None] * axis
         row = torch.nonzero(large)[:, 0]
@@ -100,7 +100,7 @@ class Growth:
         noise = torch.randn(wanted, 3, generator=self.random).to(model.means.device)
         scales = torch.exp(model.log_scales.detach()[chosen])
         means = model.means.detach()[source].clone()
-        means[len(alive) :] += (_axes(model.quats.detach()[chosen]) @ (0.5 * noise * scales)[..., None])[..., 0]
+        means[len(alive) :] += (rotations(model.quats.detach()[chosen]) @ (0.5 * noise * scales)[..., None])[..., 0]
         return source, fresh, {"opacity_logits": logits, "means": means}
 
     def state(self) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ def _shared(logits: Tensor, copies: Tensor | int) -> Tensor:
     return torch.logit((1 - (1 - opacity) ** (1 / torch.as_tensor(copies, device=logits.device))).clamp(1e-4, 1 - 1e-4))
 
 
-def _axes(quats: Tensor) -> Tensor:
+def rotations(quats: Tensor) -> Tensor:
     """[N, 3, 3] rotation matrices of quaternions [N, 4] wxyz of any length."""
     w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
     rows = [

@@ -38,13 +38,15 @@ def ssim_map(a: Tensor, b: Tensor, padding: int = 0) -> Tensor:
     return ((2 * mab + C1) * (2 * (ab - mab) + C2)) / ((ma2 + mb2 + C1) * (aa - ma2 + bb - mb2 + C2))
 
 
-def photometric(image: Tensor, target: Tensor, weight: Tensor, ssim_share: float) -> Tensor:
-    """(1 - s) L1 + s (1 - SSIM), both as sums over pixels of ``weight`` times the channels' mean.
+def photometric(image: Tensor, target: Tensor, weight: Tensor, ssim_share: float, square: float = 0.0) -> Tensor:
+    """(1 - s) (L1 + q L2) + s (1 - SSIM) as sums over pixels of ``weight`` times the channels' mean; q is ``square``.
 
+    L1 alone lets go of what shows in fewer than half of the frames of a place; the squares hold it.
     ``image`` and ``target`` [B, 3, H, W]; ``weight`` [B, H, W]: solid angle in units of a pixel, 0 where the target is
     unknown. What is masked counts as right in the SSIM windows of its neighbours.
     """
-    loss = (1 - ssim_share) * ((image - target).abs().mean(1) * weight).sum()
+    away = (image - target).abs()
+    loss = (1 - ssim_share) * ((away + square * away * away).mean(1) * weight).sum()
     if ssim_share:
         known = (weight > 0)[:, None]
         similarity = ssim_map(torch.where(known, image, target), target).mean(1)

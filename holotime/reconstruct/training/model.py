@@ -87,6 +87,7 @@ class SpacetimeGaussians:
             model.colors = torch.cat([base, torch.zeros_like(base)], dim=-1)
             model.features_t = torch.zeros_like(base)
             model.decoder = Sandwich().to(device)
+            nn.init.zeros_(model.decoder.mlp2.weight)
         return model
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ on one device is right on the other.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -78,9 +78,11 @@ class PanoramaRasterizer:
         """[1, 3, H, W]; splats that nobody can see are left out first."""
         camera = EquirectCamera(2 * self.height, self.height, upright(tuple(eye.tolist())))
         seen = torch.nonzero(splats.opacities.detach() >= 1 / 255)[:, 0]
-        part = Splats(splats.means[seen], splats.quats[seen], splats.scales[seen], splats.opacities[seen],
-                      splats.colors[seen])  # fmt: skip
-        color, alpha, inverse = panorama(part, camera)
+        shape = [t[seen] for t in (splats.means, splats.quats, splats.scales, splats.opacities)]
+        # The kernels blend three channels; features of the full model take a pass for each three.
+        passes = [panorama(Splats(*shape, c[seen]), camera) for c in splats.colors.split(3, dim=-1)]
+        color = torch.cat([p[0] for p in passes], dim=-1)
+        _, alpha, inverse = passes[0]
         return Drawn(color.permute(2, 0, 1)[None], alpha[None], inverse[None])
 
 
@@ -120,7 +122,7 @@ class CubeRasterizer:
 
     def draw(self, splats: Splats, eye: Tensor, lens: Lens) -> Drawn:
         """[6, C, s, s]; C as the splats' colours have it."""
-        from gsplat.cuda._wrapper import fully_fused_projection, isect_offset_encode, isect_tiles, rasterize_to_pixels
+        from gsplat import fully_fused_projection, isect_offset_encode, isect_tiles, rasterize_to_pixels
 
         size, eye = self.size, eye.to(self.device)
         rotation = (lens.turn @ self._faces).mT  # world-to-camera
@@ -201,8 +203,3 @@ def look(image: Tensor, lens: Lens) -> Tensor:
     if lens.turn is None and lens.directions.shape[1:3] == image.shape[1:]:
         return image[None]
     return sample(image, lens.directions)
-
-
-def opaque(splats: Splats, colors: Tensor) -> Splats:
-    """The same splats in other colours [N, C]."""
-    return replace(splats, colors=colors)

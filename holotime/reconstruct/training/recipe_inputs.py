@@ -107,23 +107,23 @@ def shifts() -> Tensor:
     return torch.tensor([[0, 0, 0], [p, 0, 0], [0, p, 0], [-p, 0, 0], [0, -p, 0]], dtype=torch.float32)
 
 
-def views_of(frame: Tensor, depth: Tensor, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(camera, image [S, S, 3] uint8, mask [S, S] uint8 of 0 and 255) of one frame.
+def views_of(frame: Tensor, depth: Tensor, size: int, device: str = "cpu") -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(camera, image [S, S, 3] uint8, mask [S, S] uint8 of 0 and 255) of one frame, on ``device``.
 
     ``frame`` [H, W, 3] uint8 RGB, ``depth`` [H, W]. Displaced cameras get the straight view, warped.
     """
     picture = frame.permute(2, 0, 1).float()
-    straight = original.sample_views(picture, 1.0, size).permute(0, 2, 3, 1)
-    far = original.sample_views(depth[None].float(), 1.0, size)[:, 0]
-    wide = original.sample_views(picture, 1.3, size).permute(0, 2, 3, 1).round().to(torch.uint8)
+    straight = original.sample_views(picture, 1.0, size).permute(0, 2, 3, 1).to(device)
+    far = original.sample_views(depth[None].float(), 1.0, size)[:, 0].to(device)
+    wide = original.sample_views(picture, 1.3, size).permute(0, 2, 3, 1).round().to(device, torch.uint8)
     focal = size / (2 * math.tan(original.compat_cameras(1.0).fov / 2))
     intrinsic = torch.tensor([focal, focal, size / 2, size / 2])
     poses = torch.eye(4).repeat(5, 1, 1)
     poses[:, :3, 3] = -shifts()
-    everywhere = torch.full((size, size), 255, dtype=torch.uint8)
+    everywhere = torch.full((size, size), 255, dtype=torch.uint8, device=device)
     for view in range(20):
         yield 5 * view, straight[view].round().to(torch.uint8), everywhere
-        images, masks, _ = original.warp(straight[view], far[view], poses.to(depth.device), intrinsic)
+        images, masks, _ = original.warp(straight[view], far[view], poses.to(device), intrinsic)
         for k in range(4):
             yield 5 * view + 1 + k, images[k].to(torch.uint8), masks[k] * 255
     for view in range(20):

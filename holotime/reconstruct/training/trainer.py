@@ -34,6 +34,7 @@ from holotime.scene4d import Scene4D
 MOST_OPAQUE = 4.5  # logit; 0.989, the rasterizers draw nothing above 0.99
 LEAST_WINDOW = 0.35  # a window gets no narrower than this share of what the lift gave it
 SHELL = 0.97  # of the sky's distance: from here on a splat belongs to the sky
+KEPT = ("least_window", "first_motion", "distance")  # what else a checkpoint holds of every splat
 Snapshot = Callable[[SpacetimeGaussians, int], None]  # (model, step): may read, must not keep
 
 
@@ -79,6 +80,7 @@ class Trainer:
         self.lifted = SpacetimeGaussians.of(scene, config.model, self.device)
         self.least_window = self.model.t_log_scales.detach() + torch.log(torch.tensor(LEAST_WINDOW))
         self.first_motion = self.model.motion.detach().clone()
+        self.distance = self.model.means.detach().norm(dim=-1)  # [N] of the lift: the unit in which a splat moves
         self.adam = self._optimiser()
         self.growth = Growth(config)
         self.step_number = 0
@@ -88,21 +90,19 @@ class Trainer:
     def _optimiser(self) -> Adam:
         """Groups over the present parameters; units and restraints follow from the splats."""
         model, rates = self.model, self.config.rates
-        distance = model.means.detach().norm(dim=-1)
-        moves = ~is_static(model)
+        distance, moves = self.distance, ~is_static(model)
         self.shell = distance > SHELL * self.sky
-        self.shell_distance = distance
         groups = {}
         for name, tensor in model.parameters().items():
             kind = name.partition(".")[0]
-            unit = project = None
+            unit = None
             if kind == "means":
                 unit = distance[:, None]
             elif kind == "motion":
                 unit = (distance[:, None, None] * moves[:, None, None]).contiguous()
             elif kind in ("omegas", "t_centers", "t_log_scales"):
                 unit = moves.float().reshape(-1, *[1] * (tensor.dim() - 1))
-            groups[name] = Group(tensor, getattr(rates, kind), EPS[kind], unit, project)
+            groups[name] = Group(tensor, getattr(rates, kind), EPS[kind], unit)
         return Adam(groups)
 
     def share(self) -> float:
@@ -123,24 +123,29 @@ class Trainer:
         """The loss of one view, a sum over the panorama's pixels."""
         c = self.config
         color, weight = target.color, lens.weight * target.seen
-        if step.other is None and not bool(target.seen.all()):
+        if bool(step.eye.any()):
             with torch.no_grad():
                 lifted = self.look(self.lifted, step, lens)
             color = torch.where(target.seen[:, None], color, lifted.color.clamp(0, 1))
             weight = torch.where(target.seen, lens.weight, c.unseen * lens.weight)
-        loss = photometric(drawn.color, color, weight, c.ssim)
+        loss = photometric(drawn.color, color, weight, c.ssim, c.square)
         if c.opacity:
             loss = loss + c.opacity * ((1 - drawn.alpha) * lens.weight).sum()
         if c.distance:
             away = parallax(drawn.inverse - target.inverse * drawn.alpha.detach(), self.height).abs()
             loss = loss + c.distance * (away.clamp_max(4) * lens.weight * target.sharp).sum()
         if c.motion:
-            change = (self.model.motion - self.first_motion) / self.model.means.detach().norm(dim=-1)[:, None, None]
+            change = (self.model.motion - self.first_motion) / self.distance[:, None, None]
             loss = loss + c.motion * (change**2).sum()
         return loss
 
     def advance(self) -> float:
-        """One step; the loss per pixel."""
+        """One step; the loss per pixel (only every tenth time, else nan: reading it would make the device wait)."""
+        # The variances of SSIM are differences of means: ten bits of TF32 would be noise.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+            return self._advance()
+
+    def _advance(self) -> float:
         step = self.sampler.draw()
         lens = self.rasterizer.lens(step.turn)
         target = self.frames.target(step, lens)
@@ -164,7 +169,7 @@ class Trainer:
             m.colors.clamp_(0, 1)
         m.opacity_logits.clamp_(-6, MOST_OPAQUE)
         torch.maximum(m.t_log_scales, self.least_window, out=m.t_log_scales)
-        far = self.shell_distance[:, None] / m.means.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        far = self.distance[:, None] / m.means.norm(dim=-1, keepdim=True).clamp_min(1e-6)
         m.means.mul_(torch.where(self.shell[:, None], far, torch.ones_like(far)))
 
     @torch.no_grad()
@@ -183,6 +188,7 @@ class Trainer:
                 state[f"{name}.{k}"] = moments
         self.least_window = self.least_window[source]
         self.first_motion = self.first_motion[source]
+        self.distance = self.distance[source]
         steps = self.adam.steps
         self.adam = self._optimiser()
         self.adam.load(state, steps)
@@ -242,7 +248,7 @@ class Trainer:
         tensors |= {f"adam.{n}": t for n, t in self.adam.state().items()}
         tensors |= {f"sampler.{n}": t for n, t in self.sampler.state().items()}
         tensors |= {f"growth.{n}": t for n, t in self.growth.state().items()}
-        tensors |= {"least_window": self.least_window, "first_motion": self.first_motion}
+        tensors |= {name: getattr(self, name) for name in KEPT}
         meta = {"step": str(self.step_number), "spent": repr(self.spent), "identity": self._identity()}
         checkpoint.write(self.config.checkpoint, tensors, meta)
 
@@ -265,8 +271,8 @@ class Trainer:
                     self.model.parameters()[name].copy_(tensor.to(self.device))
                 else:
                     setattr(self.model, name, tensor.to(self.device).requires_grad_(True))
-        self.least_window = tensors["least_window"].to(self.device)
-        self.first_motion = tensors["first_motion"].to(self.device)
+        for name in KEPT:
+            setattr(self, name, tensors[name].to(self.device))
         self.step_number, self.spent = int(meta["step"]), float(meta["spent"])
         self.adam = self._optimiser()
         self.adam.load(parts["adam"], self.step_number)

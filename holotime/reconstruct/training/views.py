@@ -14,7 +14,7 @@ from holotime.perceive import ClipPerception
 from holotime.reconstruct.surface import invert, snap_edges
 from holotime.reconstruct.training.config import TrainConfig
 from holotime.reconstruct.training.rasterizers import Lens, look, sample
-from holotime.reconstruct.training.warp import displaced, edges
+from holotime.reconstruct.training.warp import displaced, edges, unmix
 
 NEAREST_SHARE = 0.3  # a displaced eye goes at most this share of the way to the nearest thing
 AGREE = 0.04  # colour difference up to which two frames count as showing the same
@@ -52,6 +52,7 @@ class Frames:
         self.inverse = torch.from_numpy(np.stack(inverse)).to(device, torch.float16)  # [T or 1, H, W] 1/m
         self.edge = torch.stack([edges(i.float()[None])[0] for i in self.inverse])
         self.directions = torch.from_numpy(sphere.directions(clip.height, clip.width).copy()).to(device)
+        self._clean: dict[int, tuple[Tensor, Tensor]] = {}
         solid = perception.distance[np.isfinite(perception.distance)]
         self.nearest = float(np.percentile(solid, 0.5)) if solid.size else sky
 
@@ -59,13 +60,24 @@ class Frames:
         """[3, H, W] float."""
         return self.frames[frame].float() / 255
 
+    def cleaned(self, frame: int) -> tuple[Tensor, Tensor]:
+        """(image [3, H, W], known [H, W]) of a frame without mixed pixels, made when it is first wanted."""
+        if frame not in self._clean:
+            known = frame % len(self.inverse)
+            clean, sure = unmix(self.image(frame), self.inverse[known].float(), self.edge[known])
+            self._clean[frame] = (clean.mul(255).round().to(torch.uint8), sure)
+        clean, sure = self._clean[frame]
+        return clean.float() / 255, sure
+
     def target(self, step: Step, lens: Lens) -> Target:
         """What the view of ``step`` should show through ``lens``."""
         known = step.frame % len(self.inverse)
         inverse, edge = self.inverse[known].float(), self.edge[known]
         image = self.image(step.frame)
         if float(step.eye.abs().max()) > 0:
-            color, seen, near = displaced(image, inverse, edge, self.directions, step.eye.to(image.device), lens)
+            clean, known = self.cleaned(step.frame)
+            eye = step.eye.to(image.device)
+            color, seen, near = displaced(clean, known, inverse, edge, self.directions, eye, lens)
             return Target(color, seen, near, seen)
         near = look(inverse[None], lens) if lens.turn is None else sample(inverse[None], lens.directions, "nearest")
         mixed = look(edge[None].float(), lens) if lens.turn is None else sample(

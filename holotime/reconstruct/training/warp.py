@@ -36,6 +36,35 @@ def edges(inverse: Tensor) -> Tensor:
     return F.max_pool2d(wrap_pad(jump.float(), 1)[:, None], 3, 1)[:, 0] > 0
 
 
+def unmix(image: Tensor, inverse: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+    """(image [3, H, W], known [H, W] bool): mixed pixels in the colour of the clean ones of their own surface nearby.
+
+    ``image`` [3, H, W], ``inverse`` [H, W] 1/m, ``edge`` [H, W] bool from :func:`edges`. An antialiased pixel at an
+    edge carries the colour of both sides; seen from beside, that would be a ghost line on the far side.
+    Mixed pixels without a clean neighbour at their distance (thin things) are not known.
+    """
+    pad = 3
+    width = inverse.shape[1]
+    index = torch.nonzero(edge)
+    wide = wrap_pad(torch.cat([image, inverse[None], (~edge)[None].to(image)]), pad)
+    i, j = index[:, 0], index[:, 1]
+    own = inverse[i, j]
+    total = torch.zeros(len(index), 3, device=image.device)
+    mass = torch.zeros(len(index), device=image.device)
+    tolerance = 0.05 * own + EDGE * 2 * math.pi / (STEP * width)
+    for dy in range(2 * pad + 1):
+        for dx in range(2 * pad + 1):
+            found = wide[:, i + dy, j + dx]
+            near = math.exp(-((dy - pad) ** 2 + (dx - pad) ** 2) / 4)
+            weight = near * found[4] * ((found[3] - own).abs() < tolerance)
+            total += weight[:, None] * found[:3].T
+            mass += weight
+    clean, known = image.clone(), ~edge
+    clean[:, i, j] = (total / mass.clamp_min(1e-6)[:, None]).T
+    known[i, j] = mass > 0
+    return clean, known
+
+
 def first_guess(inverse: Tensor, directions: Tensor, eye: Tensor) -> Tensor:
     """[H, W] inverse distance from the displaced ``eye`` [3] to the nearest point in each pixel; 0 where none lands.
 
@@ -56,33 +85,37 @@ def first_guess(inverse: Tensor, directions: Tensor, eye: Tensor) -> Tensor:
 
 
 def displaced(
-    image: Tensor, inverse: Tensor, edge: Tensor, directions: Tensor, eye: Tensor, lens: Lens
+    clean: Tensor, known: Tensor, inverse: Tensor, edge: Tensor, directions: Tensor, eye: Tensor, lens: Lens
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A frame as the displaced ``eye`` [3] sees it: target [V, 3, h, w], seen [V, h, w] bool, inverse distance.
 
-    ``image`` [3, H, W], ``inverse`` [H, W] 1/m (the sky on its shell), ``edge`` [H, W] bool from :func:`edges`,
-    ``directions`` [H, W, 3] of the frame's pixels.
+    ``clean`` [3, H, W] and ``known`` [H, W] from :func:`unmix`, ``inverse`` [H, W] 1/m (the sky on its shell), ``edge``
+    [H, W] bool from :func:`edges`, ``directions`` [H, W, 3] of the frame's pixels.
     """
-    guess = first_guess(inverse, directions, eye)
     rays = lens.directions
-    s = 1 / sample(guess[None], rays, "nearest")[:, 0].clamp_min(1e-4)
-    across = (rays @ eye)[..., None]
-    square = (eye @ eye).expand_as(across)
-    surface = inverse[None]
+    guess = sample(first_guess(inverse, directions, eye)[None], rays, "nearest")[:, 0]
+    s = 1 / guess.clamp_min(1e-4)
+    across = rays @ eye
+    outside = across**2 - eye @ eye
+    maps = torch.stack([inverse, edge.to(inverse)])
     for _ in range(ROUNDS):
-        point = eye + s[..., None] * rays
-        found = 1 / sample(surface, F.normalize(point, dim=-1), "bilinear")[:, 0].clamp_min(1e-6)
+        toward = F.normalize(eye + s[..., None] * rays, dim=-1)
+        found = 1 / _surface(inverse, maps, toward)[0].clamp_min(1e-6)
         # |e + s d| = found for a unit d.
-        s = (torch.sqrt((across[..., 0] ** 2 - square[..., 0] + found**2).clamp_min(0)) - across[..., 0]).clamp_min(
-            1e-3
-        )
+        s = (torch.sqrt((outside + found**2).clamp_min(0)) - across).clamp_min(1e-3)
     point = eye + s[..., None] * rays
     length = point.norm(dim=-1)
     toward = point / length[..., None]
-    wanted = sample(surface, toward, "bilinear")[:, 0]
-    mixed = sample(edge[None].float(), toward, "nearest")[:, 0] > 0
-    first = sample(guess[None], rays, "nearest")[:, 0]
+    wanted, mixed = _surface(inverse, maps, toward)
     # Nothing of the frame may lie clearly nearer on the ray than what was found.
-    open_way = first * s < 1.05
-    seen = ((wanted * length - 1).abs() < AGREE) & ~mixed & open_way
-    return sample(image, toward).clamp(0, 1), seen, 1 / s
+    seen = ((wanted * length - 1).abs() < AGREE) & (guess * s < 1.05)
+    sure = sample(known[None].float(), toward, "nearest")[:, 0] > 0
+    smooth, blocky = sample(clean, toward), sample(clean, toward, "nearest")
+    return torch.where(mixed[:, None], blocky, smooth).clamp(0, 1), seen & sure, 1 / s
+
+
+def _surface(inverse: Tensor, maps: Tensor, toward: Tensor) -> tuple[Tensor, Tensor]:
+    """(inverse distance, is mixed) [V, h, w] of a frame in directions: linear on a surface, the nearest at an edge."""
+    near = sample(maps, toward, "nearest")
+    mixed = near[:, 1] > 0
+    return torch.where(mixed, near[:, 0], sample(inverse[None], toward, "bilinear")[:, 0]), mixed
