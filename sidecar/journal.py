@@ -81,6 +81,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=5.0)
+        self._counts: dict[str, int] = {}
+        self._counted = -1  # changes to the database when the jobs were counted
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -128,8 +130,12 @@ class Journal:
         return [self._info((*row[:-1], "")) for row in rows], total
 
     def counts(self) -> dict[str, int]:
-        """Number of jobs by status."""
-        return dict(self._db.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
+        """Number of jobs by status. Counted again only after a change: with a long queue that takes a millisecond."""
+        changes = self._db.total_changes
+        if changes != self._counted:
+            self._counted = changes
+            self._counts = dict(self._db.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
+        return dict(self._counts)
 
     def unfinished_of(self, client: str) -> int:
         """How many jobs of this client are queued or running."""
