@@ -24,6 +24,7 @@ from holotime.config import setting
 from holotime.job_context import LOW, NO_CONTEXT, JobContext
 from holotime.panorama import FITS, load_panorama
 from holotime.perceive import ClipPerception, ImagePerception, perceive_clip, perceive_image
+from holotime.perceive.predict import check_backend
 from holotime.progress import Progress
 from holotime.reconstruct import LiftConfig, coverage, eye_psnr, lift
 from holotime.report import write_report
@@ -54,7 +55,7 @@ class GenerateConfig:
     strength: float = setting(1.0, "how much moves: 0 is still, 1 natural", range=(0, 4))
     direction: float | None = setting(None, "where wind and water go, degrees from the picture's centre to the right")
     seed: int = setting(0, "another seed, another motion", range=(0, 2**31 - 1))
-    perceive: str = setting("auto", "how distance is found", choices=("auto", "network", "prior"))
+    perceive: str = setting("auto", "how distance is found: auto, network, prior, or a depth network's name")
     budget: int = setting(400_000, "splats in the scene at most", range=(1_000, 20_000_000))
     quality: str = setting("exact", "of the diffusion animator: exact, or fast", choices=("exact", "fast"))
     memory: str = setting("auto", "of the diffusion animator; low: 8 GB do", choices=("auto", "low", "high"))
@@ -127,6 +128,7 @@ def generate(
     start = time.perf_counter()
     # All of the input is looked at before the first stage, so that bad input costs nothing.
     source_digest = digest_file(source) if source.is_file() else ""
+    check_backend(config.perceive)
     hint_image = read_image_with_alpha(hint) if hint else None
     hint_digest = digest_file(hint) if hint else ""
     panorama = load_panorama(source, config.width, config.fit)  # type: ignore[arg-type]
@@ -141,7 +143,7 @@ def generate(
     still: ImagePerception = stages.run(
         "perceive",
         look_key,
-        lambda report: perceive_image(panorama.image, backend=config.perceive),
+        lambda report: perceive_image(panorama.image, backend=config.perceive, cache=cache_dir),
         _save_arrays,
         lambda folder: _load_arrays(folder, ImagePerception),
     )

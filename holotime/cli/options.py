@@ -15,7 +15,12 @@ Direction = Annotated[float | None, typer.Option(help="Where wind and water go, 
 Seed = Annotated[int, typer.Option(help="Another seed, another motion.")]
 Prompt = Annotated[str, typer.Option(help="What the panorama shows; steers which parts move.")]
 Hint = Annotated[Path | None, typer.Option(help="Motion hint image: RG direction, B weight, alpha frozen.")]
-Backend = Annotated[str, typer.Option(help="How distance is found: auto, network or prior.")]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="How distance is found: auto, network, prior, or a depth network: transformers:ID, marigold:ID, onnx:FILE."
+    ),
+]
 Budget = Annotated[int, typer.Option(help="Splats at most.")]
 Sweeps = Annotated[int, typer.Option(help="Colour corrections against the clip.")]
 Quality = Annotated[str, typer.Option(help="holotime: exact, or fast (fewer steps, features used again).")]

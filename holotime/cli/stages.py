@@ -51,7 +51,7 @@ def perceive(
     clip = read_clip(source, loop=loop)
     _check_equirect(source, clip.width, clip.height)
     with stopwatch() as time, stage_bars() as bars:
-        found = perceive_clip(clip, backend=backend, progress=bars.of("perceive"))
+        found = perceive_clip(clip, backend=backend, progress=bars.of("perceive"), cache=cache_dir())
         output.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(output, distance=found.distance, classes=found.classes, moving=found.moving)
     sky = float((~np.isfinite(found.distance)).mean())
@@ -82,7 +82,7 @@ def reconstruct(
     _check_equirect(source, clip.width, clip.height)
     given = read_distance(distance, clip) if distance else None
     with stopwatch() as time, stage_bars() as bars:
-        found = perceive_clip(clip, backend=backend, progress=bars.of("perceive"))
+        found = perceive_clip(clip, backend=backend, progress=bars.of("perceive"), cache=cache_dir())
         if given is not None:
             found = replace(found, distance=given, backend=f"given ({distance.name if distance else ''})")
         scene = lift(clip, found, LiftConfig(budget=budget, sweeps=sweeps, seed=seed), progress=bars.of("reconstruct"))

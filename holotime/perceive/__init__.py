@@ -18,7 +18,7 @@ class ImagePerception:
     distance: NDArray[np.float32]  # [H, W] metres along the ray, +inf for sky
     classes: NDArray[np.float32]  # [H, W, 7] probabilities in the order of CLASSES
     log_error: NDArray[np.float32]  # [H, W] expected |error| of log distance; large = uncertain
-    backend: str  # "network" or "prior"
+    backend: str  # what made it: "network", "prior", or a depth network and how well its views agreed
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ClipPerception:
     flow_backward: NDArray[np.float16]  # [T, H, W, 2] from frame i to i - 1
     visible_next: NDArray[np.bool_]  # [T, H, W] the pixel is still seen in frame i + 1 (forward-backward check)
     moving: NDArray[np.bool_]  # [H, W] the pixel changes at some time of the clip
-    backend: str  # "network" or "prior"
+    backend: str  # what made it: "network", "prior", or a depth network and how well its views agreed
 
 
 # The stage's functions need the contract above, so they are imported after it.

@@ -6,6 +6,8 @@ are carried along by the flow) gets a distance of its own in each frame, followe
 time.
 """
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,11 @@ from holotime import sphere
 from holotime.clip import Clip
 from holotime.errors import InputError
 from holotime.perceive import MOVER, SKY, ClipPerception, ImagePerception, regions
+from holotime.perceive.aligned import aligned_distance, default_device
+from holotime.perceive.backends import Predictor
 from holotime.perceive.coarse import Coarse, apply_rules, small_image
 from holotime.perceive.flow import flow_between, grey, speed, visible
-from holotime.perceive.predict import Backend, check_backend, check_image, read_coarse
+from holotime.perceive.predict import check_backend, check_image, embedded, find_predictor, read_coarse
 from holotime.perceive.travel import find_travellers, place_travellers
 from holotime.perceive.upsample import upsample
 from holotime.progress import Progress, no_progress, part, track
@@ -111,9 +115,11 @@ def _median_picture(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def perceive_clip(
     clip: Clip,
     *,
-    backend: Backend = "auto",
+    backend: str = "auto",
     progress: Progress = no_progress,
     still: ImagePerception | None = None,
+    predictor: Predictor | None = None,
+    cache: Path | None = None,
 ) -> ClipPerception:
     """Distance in every frame, classes, flow, visibility and the motion mask of a clip.
 
@@ -122,7 +128,9 @@ def perceive_clip(
         backend: as in :func:`holotime.perceive.perceive_image`.
         progress: called at least once a second; may raise Cancelled.
         still: the perception of the picture that the clip was made from, same size: its static world is then used
-            as it is, and only travelling things are read from the frames.
+            as it is, and only travelling things are read from the frames (by the embedded network).
+        predictor: a loaded depth network, instead of one that ``backend`` names.
+        cache: folder that keeps what a depth network said of each frame, so that a run that was cut off goes on.
 
     Raises InputError for a wrong shape or a ``still`` of another size.
     """
@@ -133,6 +141,8 @@ def perceive_clip(
         raise InputError(
             f"The given still perception is {list(still.distance.shape)}, the clip {list(shape)}. Use one size."
         )
+    if still is None and predictor is None:
+        predictor = find_predictor(backend)  # before any work: it may not load
     forward, backward, seen = clip_flow(clip, part(progress, 0.0, 0.3))
     moving = moving_mask(clip, forward)
 
@@ -142,7 +152,7 @@ def perceive_clip(
     def read(indices: list[int], progress: Progress) -> None:
         nonlocal used
         for i in track([k for k in indices if k not in readings], progress, "reading frames"):
-            readings[i], used = read_coarse(small_image(clip.frames[i]), backend)
+            readings[i], used = read_coarse(small_image(clip.frames[i]), embedded(backend))
 
     if still is None:
         chosen = _chosen(len(clip) if moving.any() else 1, STATIC_FRAMES)
@@ -156,6 +166,11 @@ def perceive_clip(
         log_distance = regions.fill(np.log(np.where(sky, np.float32(1), still.distance)), ~sky)
         static = Coarse(log_distance, still.log_error, still.classes)
     progress(0.55, "static world")
+    if predictor is not None:
+        world = (static, moving, forward, seen, predictor)
+        report = part(progress, 0.55, 1.0)
+        distance, text = aligned_distance(clip, *world, cache=cache, device=default_device(), progress=report)
+        return ClipPerception(distance, static.classes, forward, backward, seen, moving, f"{text}; classes: {used}")
 
     distance = np.empty(clip.frames.shape[:3], np.float32)
     distance[:] = np.where(sky, np.float32(np.inf), np.exp(static.log_distance))

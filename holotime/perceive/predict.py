@@ -1,17 +1,20 @@
 """One panorama to distance and classes."""
 
-from typing import Literal, get_args
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holotime.clip import Clip
 from holotime.errors import BackendUnavailable, InputError
 from holotime.perceive import SKY, ImagePerception
+from holotime.perceive.aligned import aligned_distance, default_device
+from holotime.perceive.backends import LIBRARIES, Predictor, open_predictor, parse_spec
 from holotime.perceive.coarse import Coarse, apply_rules, read_network, small_image
 from holotime.perceive.prior import read_prior
 from holotime.perceive.upsample import upsample
 
-Backend = Literal["auto", "network", "prior"]
+EMBEDDED = ("auto", "network", "prior")
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
@@ -27,8 +30,20 @@ def check_image(image: NDArray[np.uint8]) -> None:
 
 def check_backend(backend: str) -> None:
     """Raise InputError for a name that is no backend."""
-    if backend not in get_args(Backend):
-        raise InputError(f"There is no perception backend {backend!r}. Use one of {', '.join(get_args(Backend))}.")
+    if backend not in EMBEDDED and parse_spec(backend) is None:
+        libraries = ", ".join(f"{library}:MODEL" for library in LIBRARIES)
+        raise InputError(f"There is no perception backend {backend!r}. Use one of {', '.join(EMBEDDED)}, {libraries}.")
+
+
+def embedded(backend: str) -> str:
+    """The embedded backend beside ``backend``: for classes and the rough world, which no depth network gives."""
+    return backend if backend in EMBEDDED else "auto"
+
+
+def find_predictor(backend: str) -> Predictor | None:
+    """The depth network that ``backend`` names, loaded; None for an embedded one."""
+    spec = parse_spec(backend)
+    return open_predictor(spec, default_device()) if spec else None
 
 
 def finish(full: Coarse, backend: str) -> ImagePerception:
@@ -38,7 +53,7 @@ def finish(full: Coarse, backend: str) -> ImagePerception:
     return ImagePerception(distance, full.classes, full.log_error, backend)
 
 
-def read_coarse(small: NDArray[np.uint8], backend: Backend) -> tuple[Coarse, str]:
+def read_coarse(small: NDArray[np.uint8], backend: str) -> tuple[Coarse, str]:
     """The coarse prediction for an image at the network's size [h, w, 3], before any rule, and what made it.
 
     "auto" falls back to the prior when the network cannot be loaded, and the returned name says so.
@@ -53,18 +68,35 @@ def read_coarse(small: NDArray[np.uint8], backend: Backend) -> tuple[Coarse, str
         return read_prior(small), "prior (the network's weights are missing)"
 
 
-def perceive_image(image: NDArray[np.uint8], *, backend: Backend = "auto") -> ImagePerception:
+def perceive_image(
+    image: NDArray[np.uint8],
+    *,
+    backend: str = "auto",
+    predictor: Predictor | None = None,
+    cache: Path | None = None,
+) -> ImagePerception:
     """Distance, classes and expected error of one panorama.
 
     Args:
         image: [H, 2H, 3] uint8 sRGB equirect.
-        backend: "network", "prior" (geometry only), or "auto": the network, or the prior when it cannot be loaded;
-            the result's ``backend`` says which it was.
+        backend: "network", "prior" (geometry only), "auto" (the network, or the prior when it cannot be loaded; the
+            result's ``backend`` says which it was), or a depth network as in :mod:`holotime.perceive.backends`.
+        predictor: a loaded depth network, instead of one that ``backend`` names.
+        cache: folder that keeps what a depth network said.
 
-    Raises InputError for another shape, BackendUnavailable when "network" cannot be loaded.
+    Raises InputError for another shape, BackendUnavailable when what was asked for cannot be loaded.
     """
     check_image(image)
     check_backend(backend)
+    predictor = predictor or find_predictor(backend)
     small = small_image(image)
-    coarse, used = read_coarse(small, backend)
-    return finish(upsample(apply_rules(coarse, small), image, small), used)
+    coarse, used = read_coarse(small, embedded(backend))
+    full = upsample(apply_rules(coarse, small), image, small)
+    if predictor is None:
+        return finish(full, used)
+    none = np.zeros((1, *image.shape[:2], 2), np.float16)
+    still = np.zeros(image.shape[:2], bool)
+    distance, text = aligned_distance(
+        Clip(image[None]), full, still, none, ~still[None], predictor, cache=cache, device=default_device()
+    )
+    return ImagePerception(distance[0], full.classes, full.log_error, f"{text}; classes: {used}")
