@@ -1,16 +1,18 @@
 """The GPU renderer: frames drawn on CUDA devices while earlier ones travel to the host.
 
-A scene is packed once on every device. Each device has two threads with a stream of their own, so that one frame is
-copied (into pinned memory) while the next is drawn, and the host's wait for a frame's size is another frame's time.
+A scene is packed once on every device. Each device has two streams, and a thread for each of them while a film is
+drawn, so that one frame is copied (into pinned memory) while the next is drawn, and the host's wait for the number of a
+frame's entries is another frame's time.
 Frames are dealt to the devices in turn; at most two for each device are under way, which bounds the memory.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from queue import SimpleQueue
 
 import numpy as np
 import torch
@@ -26,11 +28,10 @@ from holotime.render.gpu.blend import Optics, draw
 from holotime.render.gpu.finish import finish
 from holotime.render.gpu.project import pack
 from holotime.render.project import rays
-from holotime.render.views import COVERED, Frame, View, axial, surrounding_camera, surrounding_height
+from holotime.render.views import COVERED, Frame, View, surrounding_camera, surrounding_height
 from holotime.scene4d import Scene4D
 
 UNDER_WAY = 2  # frames on each device at once
-CACHED = 16  # tables of pixel directions kept on a device
 
 Tensors = tuple[Tensor, Tensor | None, Tensor | None]  # colour [H, W, 3], alpha [H, W], distance [H, W]
 
@@ -42,15 +43,21 @@ class DeviceRenderer:
         self.scene, self.device = scene, device
         self.packed = pack(scene, device)
         self._optics: dict[tuple, Optics] = {}
-        self._tables: dict[tuple, Tensor] = {}
+        self._grids: dict[tuple, Tensor] = {}
+        self.streams: SimpleQueue[torch.cuda.Stream] = SimpleQueue()  # idle ones; memory is pooled by stream
+        if device.type == "cuda":
+            for _ in range(UNDER_WAY):
+                self.streams.put(torch.cuda.Stream(device))
+            torch.cuda.synchronize(device)  # the streams may read what was packed
 
     def optics(self, camera: Camera) -> Optics:
-        """The camera's tables on the device, kept for the next frame: they do not depend on its pose or eye."""
+        """The camera's tables on the device, kept: they do not depend on its pose or eye.
+
+        None is ever dropped, as another stream may still read it; a pinhole's are some kilobytes for each focal length.
+        """
         names = (f.name for f in fields(camera) if f.name not in ("pose", "eye", "near", "far"))
         key = (type(camera).__name__, *(getattr(camera, name) for name in names))
         if key not in self._optics:
-            if len(self._optics) >= CACHED:
-                self._optics.clear()
             self._optics[key] = Optics.of(camera, self.device)
         return self._optics[key]
 
@@ -74,27 +81,28 @@ class DeviceRenderer:
                 alpha[panel.rows, panel.columns] = drawn.alpha
             if distance is not None:
                 distance[panel.rows, panel.columns] = (
-                    drawn.distance * self._table(axial, panel) if output.distance == "planar" else drawn.distance
+                    drawn.distance * _axial(optics) if output.distance == "planar" else drawn.distance
                 )
             behind = output.behind
             if filling and view.projection == "cubemap" and float(drawn.alpha.min()) < COVERED:
                 if surroundings is None:
                     surroundings = self._panorama(view, t)
-                around = F.grid_sample(surroundings, self._table(_grid, panel)[None], "bilinear", "border", False)[0]
+                around = F.grid_sample(surroundings, self._grid(panel), "bilinear", "border", False)[0]
                 drawn = replace(drawn, color=drawn.color + (1 - drawn.alpha) * around)
                 behind = (0.0, 0.0, 0.0)
             wrap = isinstance(camera, EquirectCamera) and not camera.half
             finish(drawn, optics.bend, color, (panel.x, panel.y), behind, wrap=wrap)
         return color, alpha, distance
 
-    def _table(self, make: Callable[[Panel], NDArray], panel: Panel) -> Tensor:
-        """``make(panel)`` on the device, kept for the next frame: it does not depend on the camera's pose."""
-        key = (make.__name__, panel.name, panel.camera.width, panel.camera.height, getattr(panel.camera, "focal", 0))
-        if key not in self._tables:
-            if len(self._tables) >= CACHED:
-                self._tables.clear()
-            self._tables[key] = torch.from_numpy(make(panel)).to(self.device)
-        return self._tables[key]
+    def _grid(self, panel: Panel) -> Tensor:
+        """[1, h, w, 2] where a cube face's rays meet the picture that ``_panorama`` makes, as ``grid_sample`` wants."""
+        key = (panel.name, panel.camera.height)
+        if key not in self._grids:
+            height = surrounding_height(panel.camera.height)
+            x, y = sphere.to_pixels(rays(panel.camera) @ sphere.cube_rotations()[panel.name].T, height, 2 * height)
+            grid = np.stack([2 * (x + 1) / (2 * height + 2) - 1, 2 * y / height - 1], -1).astype(np.float32)
+            self._grids[key] = torch.from_numpy(grid)[None].to(self.device)
+        return self._grids[key]
 
     def _panorama(self, view: View, t: float) -> Tensor:
         """[1, 3, h, w + 2] a filled panorama with a column more on each side, for the holes of a cube map."""
@@ -105,11 +113,9 @@ class DeviceRenderer:
         return F.pad(panorama.permute(2, 0, 1)[None], (1, 1, 0, 0), mode="circular")
 
 
-def _grid(panel: Panel) -> NDArray[np.float32]:
-    """[h, w, 2] where a cube face's rays meet a panorama made by ``_panorama``, as ``grid_sample`` wants it."""
-    height = surrounding_height(panel.camera.height)
-    x, y = sphere.to_pixels(rays(panel.camera) @ sphere.cube_rotations()[panel.name].T, height, 2 * height)
-    return np.stack([2 * (x + 1) / (2 * height + 2) - 1, 2 * y / height - 1], -1).astype(np.float32)
+def _axial(optics: Optics) -> Tensor:
+    """[H, W] views.axial of a pinhole or a cube face."""
+    return torch.rsqrt(1 + optics.columns[None, :, 0] ** 2 + optics.rows[:, None, 1] ** 2)
 
 
 def fetch(tensors: Tensors) -> Frame:
@@ -139,25 +145,24 @@ class GpuRenderer:
             self.devices = [DeviceRenderer(scene, device) for device in devices]
         names = [torch.cuda.get_device_name(d) for d in devices if d.type == "cuda"]
         self.note = f"Triton on {', '.join(names)}"
-        self._streams = threading.local()
         self._interpreter = threading.Lock()  # Triton's interpreter, which stands in where a test has no GPU
 
     def _draw(self, device: DeviceRenderer, view: View, seconds: float) -> Frame:
-        """One frame on ``device``, in this thread's own stream."""
+        """One frame on ``device``, in a stream that nobody else uses."""
         with _memory_errors():
             if device.device.type != "cuda":
                 with self._interpreter:
                     return fetch(device.frame(view, seconds))
-            with torch.cuda.device(device.device):
-                if not hasattr(self._streams, "stream"):
-                    self._streams.stream = torch.cuda.Stream(device.device)
-                with torch.cuda.stream(self._streams.stream):
+            stream = device.streams.get()
+            try:
+                with torch.cuda.device(device.device), torch.cuda.stream(stream):
                     return fetch(device.frame(view, seconds))
+            finally:
+                device.streams.put(stream)
 
     def draw(self, view: View, seconds: float) -> Frame:
         """See :class:`holotime.render.views.Renderer`."""
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(self._draw, self.devices[0], view, seconds).result()
+        return self._draw(self.devices[0], view, seconds)
 
     def draw_many(self, shots: Iterable[tuple[View, float]]) -> Iterator[Frame]:
         """See :class:`holotime.render.views.Renderer`."""
