@@ -195,6 +195,8 @@ def bench_stage(setting: Setting, name: str, stage: StageConfig) -> dict[str, An
     fast = sampler(setting, name, stage, renew(own), cond, steps=FAST_STEPS, reuse_interval=FAST_INTERVAL)
     out["fast_steps"] = time_steps(setting, fast, x)
     renew(own)
+    deep.hidden = None
+    del fast
     if setting.low:
         plan = make_plan(setting.model.unet, d, half, setting.frames, stage.height, stage.width, mode="low")
         prepare(net, plan.ff_chunk, compiled=False)

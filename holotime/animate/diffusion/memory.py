@@ -16,9 +16,10 @@ LOW_FF_CHUNK = 32768  # tokens of a feed-forward slice under a small plan
 # Peak of one forward pass in units of one first-level feature map (T * H * W * model_channels values), counted in the
 # network: the widest place is the feed-forward layer of the first temporal transformer (512 wide; 12.8 maps into GEGLU,
 # 6.4 out of it), whole or in slices, beside the residual stream, its norm and the input. Measured (H200, 576x1024,
-# float16): 25.0 maps (25.8 with reused features) and 14.7 maps.
+# float16): 25.0 maps (25.8 with reused features) and at most 17 maps. Where products are gated in one kernel the layer
+# is never whole, and both are 17.
 WHOLE_MAPS = 26.0
-SLICED_MAPS = 15.0
+SLICED_MAPS = 18.0
 # Peak of decoding one frame, in units of its pixels times the width of the autoencoder's second level (256); measured:
 # 3.8. More than a few frames at once save no time (0.54 s a clip one by one, 0.53 s by four, 0.52 s by eight).
 DECODE_MAPS = 4.0
@@ -75,11 +76,12 @@ def make_plan(
     width: int,
     *,
     mode: Memory = "auto",
+    graphs: bool = True,
     free: int | None = None,
 ) -> MemoryPlan:
     """The fastest plan that fits for a window of ``frames`` frames of height x width pixels.
 
-    ``free`` replaces the measured free memory (bytes). Raises OutOfMemory when not even the smallest plan fits.
+    ``graphs`` allows CUDA graphs; ``free`` replaces the measured free memory (bytes). Raises OutOfMemory when not even the smallest plan fits.
     """
     free = free_memory(device) if free is None else free
     budget = min(free, LOW_BUDGET) if mode == "low" else free
@@ -99,10 +101,11 @@ def make_plan(
     for batched, chunk, maps, words in options:
         need = int(weights + maps * one_map + RESERVE)
         if mode == "high" or need <= budget:
-            graphs = device.type == "cuda" and mode != "low" and (mode == "high" or need + maps * one_map <= budget)
-            more = ", recorded as CUDA graphs" if graphs else ""
+            room = mode == "high" or (mode == "auto" and need + maps * one_map <= budget)
+            recorded = graphs and room and device.type == "cuda"
+            more = ", recorded as CUDA graphs" if recorded else ""
             reason = f"{words}{more}; about {need / GIB:.1f} GiB of {budget / GIB:.1f} GiB ({mode})"
-            return MemoryPlan(dtype, batched, chunk, vae_chunk, graphs, need, reason)
+            return MemoryPlan(dtype, batched, chunk, vae_chunk, recorded, need, reason)
     raise OutOfMemory(
         f"{frames} frames of {width}x{height} need about {need / GIB:.1f} GiB even in the smallest plan, and "
         f"{budget / GIB:.1f} GiB are free on {device}. Close other programs, or choose fewer frames or a smaller stage."

@@ -63,7 +63,8 @@ class Stage:
         frames = min(self.config.frames, self.stage.window)
         size = self.stage.height, self.stage.width
         unet = self.checkpoint.config.unet
-        self.plan = make_plan(unet, run.device, run.dtype, frames, *size, mode=self.config.memory)
+        graphs = self.config.graphs and not self.config.compile
+        self.plan = make_plan(unet, run.device, run.dtype, frames, *size, mode=self.config.memory, graphs=graphs)
         run.plans[name] = self.plan
         run.notes.append(f"{name}: {self.plan.reason}.")
         compat, wide = self.config.compat, self.stage.width // 8 > CIRCULAR_ABOVE
@@ -169,7 +170,7 @@ class Stage:
         assert isinstance(unet, UNet)
         speed.prepare(unet, self.plan.ff_chunk, compiled=self.config.compile)
         set_wrap(unet, self.wrap)
-        runner = GraphedUNet(unet) if self.plan.graphs and self.config.graphs and not self.config.compile else unet
+        runner = GraphedUNet(unet) if self.plan.graphs else unet
         done = first
         note = f"{self.name} step {first + 1}/{total}"
 

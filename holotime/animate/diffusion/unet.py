@@ -33,6 +33,14 @@ def sinusoidal_embedding(t: Tensor, dim: int) -> Tensor:
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
+def join(h: Tensor, skip: Tensor, frames: int) -> Tensor:
+    """Channels of h [T*G*B, C, H, W] and skip [T*B, C', H, W] side by side, T = frames; G contexts share a skip."""
+    clip = skip.permute(0, 2, 3, 1).unflatten(0, (frames, 1, -1))
+    rest = h.permute(0, 2, 3, 1).unflatten(0, (frames, -1, clip.shape[2]))
+    joined = torch.cat([rest, clip.expand(-1, rest.shape[1], -1, -1, -1, -1)], dim=-1)
+    return joined.flatten(0, 2).permute(0, 3, 1, 2)
+
+
 class DeepFeatures:
     """What the last full pass left for :meth:`UNet.forward` to reuse (DeepCache, Ma et al. 2024)."""
 
@@ -140,12 +148,8 @@ class UNet(nn.Module):
         for i, block in enumerate(outputs):
             if deep is not None and stored is None and i == len(outputs) - depth:
                 deep.hidden = h
-            skip = skips.pop().permute(0, 2, 3, 1)
-            # Features that all contexts share are copied only here, while they are joined.
-            clip = skip.view(t, 1, -1, *skip.shape[1:])
-            rest = h.permute(0, 2, 3, 1).view(t, total // clip.shape[2], clip.shape[2], *skip.shape[1:3], -1)
-            joined = torch.cat([rest, clip.expand(-1, rest.shape[1], -1, -1, -1, -1)], dim=-1).flatten(0, 2)
-            h, _ = self.run(block, joined.permute(0, 3, 1, 2), every, context, total, total)
+            h = join(h, skips.pop(), t)  # and what was joined is let go, before the widest layers
+            h, _ = self.run(block, h, every, context, total, total)
         h = self.out[2].of_norm(self.out[0], h)
         return h.permute(0, 2, 3, 1).reshape(t, total, height, width, -1).permute(1, 4, 0, 2, 3)
 

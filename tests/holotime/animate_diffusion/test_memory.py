@@ -33,3 +33,15 @@ def test_low_stays_within_its_budget() -> None:
 def test_too_little_memory_is_refused_with_numbers() -> None:
     with pytest.raises(OutOfMemory, match="GiB even in the smallest plan"):
         plan(3)
+
+
+def test_passes_are_recorded_only_where_there_is_room() -> None:
+    def recorded(free: float, **more) -> bool:
+        device = torch.device("cuda")
+        return make_plan(UNetConfig(), device, HALF, 25, 576, 1024, free=int(free * GIB), **more).graphs
+
+    assert recorded(80)
+    assert not recorded(80, graphs=False)
+    assert not recorded(80, mode="low")
+    assert not recorded(6)
+    assert not plan(80).graphs, "there are none on a CPU"
