@@ -24,7 +24,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,15 @@ from numpy.typing import NDArray
 from holotime import sphere
 from holotime.errors import BackendUnavailable, InputError
 from holotime.render import gpu
-from holotime.render.cameras import EquirectCamera, FisheyeCamera, PerspectiveCamera, Picture, upright
+from holotime.render.cameras import (
+    NEAR_PINHOLE,
+    NEAR_SPHERE,
+    EquirectCamera,
+    FisheyeCamera,
+    PerspectiveCamera,
+    Picture,
+    upright,
+)
 from holotime.render.eyes import Panel, cube, focal_length, raised, side_by_side, top_bottom
 from holotime.render.holes import fill_holes
 from holotime.render.project import image_circle, rays
@@ -114,9 +122,8 @@ class View:
     def layout(self) -> tuple[Panel, ...]:
         """The cameras and the parts of the picture that they draw."""
         width, height = self.size
-        clip: dict[str, Any] = {} if self.clip is None else {"near": float(self.clip[0]), "far": float(self.clip[1])}
-        whole = EquirectCamera(2, 1, self.pose, **clip)  # for its clip distances, and to check the pose
-        both = (whole.near, whole.far)
+        near = NEAR_PINHOLE if self.projection == "perspective" else NEAR_SPHERE
+        both = (near, math.inf) if self.clip is None else (float(self.clip[0]), float(self.clip[1]))
         if self.projection == "ods":
             return top_bottom(width, self.pose, self.ipd_m, *both)
         if self.projection == "vr180":
@@ -124,15 +131,15 @@ class View:
         if self.projection == "cubemap":
             return cube(height // 2, self.pose, *both)
         if self.projection == "equirect":
-            return (Panel("all", 0, 0, EquirectCamera(width, height, self.pose, **clip)),)
+            return (Panel("all", 0, 0, EquirectCamera(width, height, self.pose, 0.0, False, *both)),)
         if self.projection == "fisheye":
             pose = raised(self.pose) if self.dome == "up" else self.pose
-            return (Panel("all", 0, 0, FisheyeCamera(width, self.dome_angle, pose, **clip)),)
+            return (Panel("all", 0, 0, FisheyeCamera(width, self.dome_angle, pose, *both)),)
         focal = focal_length(width, height, self.fov, self.fit)
         side = 2 * focal * math.tan(0.5 * self.fov)
         axis = (-self.shift[0] * side, self.shift[1] * side)
         fov_x = 2 * math.atan(0.5 * width / focal)
-        return (Panel("all", 0, 0, PerspectiveCamera(width, height, fov_x, self.pose, axis, **clip)),)
+        return (Panel("all", 0, 0, PerspectiveCamera(width, height, fov_x, self.pose, axis, *both)),)
 
 
 def size_of(projection: str, width: int) -> tuple[int, int]:

@@ -29,8 +29,11 @@ _CLOSED = tl.constexpr(CLOSED)
 
 
 @triton.jit
-def _deal(order, ends, boxes, firsts, entries, keys, total, ranked, across, STEPS: tl.constexpr, BLOCK: tl.constexpr):
-    """Entry e belongs to the splat of rank j whose range of entries holds e, and is its (e - start)th tile."""
+def _deal(order, ends, boxes, entries, keys, total, ranked, across, low_row, STEPS: tl.constexpr, BLOCK: tl.constexpr):
+    """Entry e belongs to the splat of rank j whose range of entries holds e, and is its (e - start)th tile.
+
+    Rows of tiles above ``low_row`` belong to another band and have no entries here.
+    """
     e = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here = e < total
     low = tl.zeros_like(e)
@@ -46,7 +49,7 @@ def _deal(order, ends, boxes, firsts, entries, keys, total, ranked, across, STEP
     first = tl.load(boxes + 4 * s, mask=here, other=0)
     before = tl.load(boxes + 4 * s + 1, mask=here, other=1)
     columns = tl.load(boxes + 4 * s + 2, mask=here, other=1)
-    top = tl.load(firsts + low, mask=here, other=0)
+    top = tl.maximum(tl.load(boxes + 4 * s + 3, mask=here, other=0), low_row)
     column, row = local % columns, local // columns
     column = tl.where(column < before, first + column, column - before)
     tl.store(entries + e, s.to(tl.int32), mask=here)
@@ -136,35 +139,40 @@ def bin_tiles(boxes: Tensor, depths: Tensor, counts: Tensor, width: int, height:
     """
     across, down = -(-width // TILE), -(-height // TILE)
     order = torch.sort(depths, stable=True).indices  # [N]
-    first, rows = boxes[:, 3][order], counts[order]
-    seen = rows > 0
-    wide = torch.where(seen, boxes[:, 2][order], 1)
-    rows = rows // wide  # [N] in depth order, as ``first`` and ``wide``
-    first = torch.where(seen, first, 0)
-    bands = [(0, down)]
+    ends = torch.cumsum(counts[order], 0)  # [N] int64
+    bands = [(0, down, ends, int(ends[-1]) if len(ends) else 0)]
     while bands:
-        low, high = bands.pop()
-        top, bottom = first.clamp(low, high), (first + rows).clamp(low, high)
-        ends = torch.cumsum((bottom - top) * wide, 0)  # [N] int64
-        total = int(ends[-1]) if len(ends) else 0
+        low, high, ends, total = bands.pop()
         if total > MOST_ENTRIES and high - low > 1:
             middle = (low + high) // 2
-            bands += [(middle, high), (low, middle)]
+            for part in ((middle, high), (low, middle)):
+                ends = torch.cumsum(_in_band(boxes, counts, *part)[order], 0)
+                bands.append((*part, ends, int(ends[-1])))
             continue
-        keys, entries = _deal_tiles(order, ends, boxes, top, total, across)
+        keys, entries = _deal_tiles(order, ends, boxes, total, across, low)
         numbers = torch.arange(low * across, high * across + 1, dtype=torch.int32, device=keys.device)
         yield Bins(low * across, torch.searchsorted(keys, numbers, out_int32=True), entries)
 
 
-def _deal_tiles(order, ends, boxes, top, total: int, across: int) -> tuple[Tensor, Tensor]:
-    """(tiles [E] int32 in order, splats [E] int32): see :func:`_deal`. ``top`` [N] first row of tiles, by depth."""
+def _in_band(boxes: Tensor, counts: Tensor, low: int, high: int) -> Tensor:
+    """[N] tiles of each box in the rows of tiles [low, high)."""
+    columns = torch.where(counts > 0, boxes[:, 2], 1)
+    top = torch.where(counts > 0, boxes[:, 3], 0)
+    return ((top + counts // columns).clamp(low, high) - top.clamp(low, high)) * columns
+
+
+def _deal_tiles(
+    order: Tensor, ends: Tensor, boxes: Tensor, total: int, across: int, low_row: int
+) -> tuple[Tensor, Tensor]:
+    """(tiles [E] int32 in order, splats [E] int32): see :func:`_deal`."""
     entries = torch.empty(total, dtype=torch.int32, device=ends.device)
     keys = torch.empty(total, dtype=torch.int32, device=ends.device)
     if total == 0:
         return keys, entries
     steps = len(order).bit_length() + 1
     grid = (triton.cdiv(total, DEAL_BLOCK),)
-    _deal[grid](order, ends, boxes, top, entries, keys, total, len(order), across, STEPS=steps, BLOCK=DEAL_BLOCK)
+    shape = (total, len(order), across, low_row)
+    _deal[grid](order, ends, boxes, entries, keys, *shape, STEPS=steps, BLOCK=DEAL_BLOCK)
     keys, turns = torch.sort(keys, stable=True)
     return keys, entries[turns]
 
