@@ -33,17 +33,16 @@ def doctor(json: JsonOption = False) -> None:
     import torch
 
     from holotime.perceive import perceive_image
-    from holotime.render import EquirectCamera, rasterize
-    from holotime.scene4d import Gaussians
+    from holotime.render.views import Output, View, renderer
+    from holotime.scene4d import ALWAYS, Scene4D
 
-    one = Gaussians(
-        means=np.array([[0, 2, 0]], np.float32),
-        quats=np.array([[1, 0, 0, 0]], np.float32),
-        scales=np.full((1, 3), 0.5, np.float32),
-        opacities=np.ones(1, np.float32),
-        colors=np.ones((1, 3), np.float32),
-    )
-    centre = rasterize(one, EquirectCamera(64, 32)).color[16, 32].mean()
+    nothing = {name: np.zeros((1, *tail), np.float32) for name, tail in Scene4D.TENSORS.items()}
+    one = Scene4D(**nothing)  # type: ignore[arg-type]  # only tensors are given
+    one.means[:], one.quats[:], one.colors[:] = (0, 2, 0), (1, 0, 0, 0), 1
+    one.log_scales[:], one.opacity_logits[:], one.t_log_scales[:] = -0.7, 9, ALWAYS
+    draws = renderer("auto", one)
+    view = View("equirect", (64, 32), output=Output(behind=(0.0, 0.0, 0.0)))
+    centre = draws.draw(view, 0.0).color[16, 32].mean()
     network = perceive_image(np.full((64, 128, 3), 128, np.uint8), backend="network")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
     result = {
@@ -52,6 +51,7 @@ def doctor(json: JsonOption = False) -> None:
         "cores": os.cpu_count(),
         "gpu": gpu,
         "renderer": "draws" if centre > 0.9 else f"wrong: a white splat came out {centre:.2f}",
+        "rendering": f"{draws.backend}: {draws.note}",
         "perception": network.backend,
         "cache": str(cache_dir()),
         "free_disk_gb": round(shutil.disk_usage(next(p for p in cache_dir().parents if p.exists())).free / 1e9, 1),
