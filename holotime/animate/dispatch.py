@@ -5,7 +5,7 @@ The diffusion model is imported only when it is asked for.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +17,14 @@ from holotime.job_context import LOW, JobContext
 from holotime.perceive import ImagePerception
 from holotime.progress import Progress
 
+if TYPE_CHECKING:  # which imports this module
+    from holotime.pipeline import GenerateConfig
+
 # (fraction of the stage, note, picture [h, w, 3] sRGB)
 Preview = Callable[[float, str, NDArray[np.uint8]], None]
 
 
-class Settings(Protocol):
-    """The settings of a job that concern its motion; see holotime.pipeline.GenerateConfig."""
-
-    animator: str
-    prompt: str
-    frames: int
-    fps: float
-    seed: int
-    strength: float
-    direction: float | None
-    quality: str
-    memory: str
-    checkpoints: str
-    negative_prompt: str
-    guidance_scale: float
-    steps: int
-    refine: float
-
-
-def motion_config(settings: Settings) -> Any:
+def motion_config(settings: "GenerateConfig") -> Any:
     """What the animator is told: a FlowConfig, or the AnimatorConfig of the diffusion model."""
     shared: dict[str, Any] = {name: getattr(settings, name) for name in ("frames", "fps", "seed", "prompt")}
     if settings.animator == "flow":

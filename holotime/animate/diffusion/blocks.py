@@ -3,6 +3,8 @@
 The bias of a convolution is left to what comes next, a norm or a sum: adding it costs a pass over the map on a GPU.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,11 +41,13 @@ class TemporalStack(nn.Module):
 
     def forward(self, x: Tensor, clips: int) -> Tensor:
         """x [T*B, C, H, W] (not changed) -> the same shape."""
-        h, bias = x, None
+        h: Tensor = x
+        bias: Tensor | None = None
         for stage in (self.conv1, self.conv2, self.conv3, self.conv4):
             shift = None if bias is None else bias.expand(len(x), -1)
-            h = stage[-1].time(stage[0](h, clips=clips, shift=shift, silu=True), clips)
-            bias = stage[-1].bias
+            conv = cast(TimeConv, stage[-1])
+            h = conv.time(stage[0](h, clips=clips, shift=shift, silu=True), clips)
+            bias = conv.bias
         assert bias is not None
         return kernels.add_bias(h, x, bias)
 
@@ -71,7 +75,9 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor, clips: int) -> Tensor:
         """x [T*B, C, H, W], emb [B, E] (already through SiLU), B = clips -> [T*B, C', H, W]."""
-        first, last = self.in_layers[2], self.out_layers[3]
+        first, last = cast(WrapConv2d, self.in_layers[2]), cast(WrapConv2d, self.out_layers[3])
+        assert first.bias is not None
+        assert last.bias is not None
         h = first.of_norm(self.in_layers[0], x, biased=False)
         shift = (self.emb_layers[1](emb) + first.bias).repeat(x.shape[0] // clips, 1)
         h = last.of_norm(self.out_layers[0], h, shift, biased=False)

@@ -26,8 +26,9 @@ class UNetConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "UNetConfig":
         """From a configuration that may hold more keys than this network needs."""
-        known = {k: values[k] for k in cls.__dataclass_fields__ if k in values}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
+        known: dict[str, Any] = {k: values[k] for k in cls.__dataclass_fields__ if k in values}
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
+        return cls(**plain)
 
 
 @dataclass(frozen=True)

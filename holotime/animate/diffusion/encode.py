@@ -7,6 +7,7 @@ from torch import Tensor
 
 from holotime.animate.diffusion.checkpoint import Checkpoint
 from holotime.animate.diffusion.config import StageConfig
+from holotime.animate.diffusion.norm import to_channels_last
 from holotime.animate.diffusion.sampler import Conditioning, SeededNoise
 from holotime.animate.diffusion.seam import Wrap, extend
 from holotime.animate.diffusion.tokenizer import tokenize
@@ -57,7 +58,7 @@ def encode_context(
 
 def load_vae(checkpoint: Checkpoint, where: Where, chunk: int) -> VAE:
     """The autoencoder of a checkpoint."""
-    model = checkpoint.load("vae", where.device, where.dtype).to(memory_format=torch.channels_last)
+    model = to_channels_last(checkpoint.load("vae", where.device, where.dtype))
     return VAE(model, checkpoint.config.vae, chunk)
 
 

@@ -81,7 +81,8 @@ def make_plan(
 ) -> MemoryPlan:
     """The fastest plan that fits for a window of ``frames`` frames of height x width pixels.
 
-    ``graphs`` allows CUDA graphs; ``free`` replaces the measured free memory (bytes). Raises OutOfMemory when not even the smallest plan fits.
+    ``graphs`` allows CUDA graphs; ``free`` replaces the measured free memory (bytes). Raises OutOfMemory when not even
+    the smallest plan fits.
     """
     free = free_memory(device) if free is None else free
     budget = min(free, LOW_BUDGET) if mode == "low" else free

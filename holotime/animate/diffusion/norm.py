@@ -28,6 +28,14 @@ class GroupNorm(nn.GroupNorm):
         return pad_channels_last(y, side) if side else y
 
 
+def to_channels_last(network: nn.Module) -> nn.Module:
+    """The network with the weights of its 2-D convolutions stored channels-last."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
 def pad_channels_last(x: Tensor, side: int) -> Tensor:
     """x [N, C, H, W] with ``side`` columns of zeros on both sides, channels-last."""
     return F.pad(x.permute(0, 2, 3, 1), (0, 0, side, side)).permute(0, 3, 1, 2)

@@ -1,5 +1,7 @@
 """The Perceiver resampler: image tokens of the CLIP tower to context tokens of the U-Net."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -57,7 +59,8 @@ class Resampler(nn.Module):
         """Image tokens x [B, N, embedding_dim] -> context tokens [B, num_queries * video_length, output_dim]."""
         x = self.proj_in(x)
         latents = self.latents.expand(len(x), -1, -1)
-        for attention, feed_forward in self.layers:
+        for layer in self.layers:
+            attention, feed_forward = cast(nn.ModuleList, layer)
             latents = latents + attention(x, latents)
             latents = latents + feed_forward(latents)
         return self.norm_out(self.proj_out(latents))

@@ -10,6 +10,7 @@ interpolates between two columns where that is not whole (the guidance stage's d
 
 import math
 from enum import Enum
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +85,11 @@ class WrapConv2d(nn.Conv2d):
 
     wrap: Wrap = Wrap.OFF
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Padding of rows and columns."""
+        return cast(tuple[int, int], self.padding)
+
     def align(self) -> None:
         """Pad the output channels with zeros to eight (once, after loading): tensor cores take no fewer at once."""
         missing = -len(self.weight) % 8
@@ -97,7 +103,7 @@ class WrapConv2d(nn.Conv2d):
 
         ``norm`` is a norm.GroupNorm; without ``biased`` the caller adds the bias.
         """
-        rows, side = self.padding
+        rows, side = self.sides
         bias = self.bias if biased else None
         if self.wrap is Wrap.OFF:
             y = F.conv2d(norm(x, shift=shift, silu=True), self.weight, bias, self.stride, self.padding)
@@ -108,7 +114,7 @@ class WrapConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, H, W] -> [N, C', H', W']."""
-        rows, side = self.padding
+        rows, side = self.sides
         if self.wrap is Wrap.OFF or not side:
             return super().forward(x)[:, : self.out_channels]
         padded = wrap_pad(x, side, side, self.wrap)
@@ -119,7 +125,7 @@ def set_wrap(module: nn.Module, wrap: Wrap) -> None:
     """Set how every wrapping layer inside ``module`` pads its sides."""
     for child in module.modules():
         if hasattr(child, "wrap"):
-            child.wrap = wrap
+            setattr(child, "wrap", wrap)  # noqa: B010 - a module may have any attribute
 
 
 def repeat_overlap(x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ context, and a temporal transformer. Module names follow the published checkpoin
 """
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -150,7 +151,7 @@ class UNet(nn.Module):
                 deep.hidden = h
             h = join(h, skips.pop(), t)  # and what was joined is let go, before the widest layers
             h, _ = self.run(block, h, every, context, total, total)
-        h = self.out[2].of_norm(self.out[0], h)
+        h = cast(WrapConv2d, self.out[2]).of_norm(self.out[0], h)
         return h.permute(0, 2, 3, 1).reshape(t, total, height, width, -1).permute(1, 4, 0, 2, 3)
 
     def embed(self, timesteps: Tensor, fs: Tensor | None) -> Tensor:
@@ -191,7 +192,7 @@ class UNet(nn.Module):
 
     def optimise(self) -> "UNet":
         """Join, merge, fold and align weights, convolutions channels-last (once, after loading, for inference)."""
-        self.out[2].align()
+        cast(WrapConv2d, self.out[2]).align()
         for module in self.modules():
             if isinstance(module, Attention):
                 module.fuse()

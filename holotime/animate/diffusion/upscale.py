@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from holotime.animate.diffusion.norm import to_channels_last
 from holotime.errors import InputError
 from holotime.weights.safe import read_tensors
 
@@ -20,6 +21,8 @@ MARGIN = 16  # columns from the other side of the panorama that the upscaler see
 
 class DenseBlock(nn.Module):
     """Five convolutions that each see all before them."""
+
+    conv5: nn.Conv2d
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -50,6 +53,11 @@ class RRDB(nn.Module):
 class RRDBNet(nn.Module):
     """The x2 network; module names are the published file's."""
 
+    conv_body: nn.Conv2d
+    conv_up1: nn.Conv2d
+    conv_up2: nn.Conv2d
+    conv_hr: nn.Conv2d
+
     def __init__(self, features: int = 64, blocks: int = 23, growth: int = 32) -> None:
         super().__init__()
         self.conv_first = nn.Conv2d(12, features, 3, padding=1)
@@ -79,7 +87,7 @@ def load_upscaler(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Mo
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is not a Real-ESRGAN x2 network ({reason}). Use RealESRGAN_x2plus.pth.") from error
-    return network.to(device=device, dtype=dtype, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return to_channels_last(network.to(device=device, dtype=dtype)).eval().requires_grad_(False)
 
 
 def double(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -108,13 +108,23 @@ def build_vae(config: VAEConfig) -> nn.Module:
     return vae.eval().requires_grad_(False)
 
 
+class Autoencoder(Protocol):
+    """The parts of diffusers' AutoencoderKL that are used."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+    quant_conv: nn.Module
+    post_quant_conv: nn.Module
+
+
 class VAE:
     """Encodes pictures to scaled latents and back, a few frames at a time."""
 
     def __init__(self, model: nn.Module, config: VAEConfig, chunk: int = 4) -> None:
         self.model, self.config = model, config
+        self.parts = cast(Autoencoder, model)
         self.chunk = chunk  # frames at a time
-        model.decoder.conv_out.align()
+        cast(WrapConv2d, self.parts.decoder.conv_out).align()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -129,7 +139,7 @@ class VAE:
     def moments(self, image: Tensor, wrap: Wrap = Wrap.OFF) -> Tensor:
         """Mean and log-variance [N, 2 z, H/8, W/8] of images [N, 3, H, W] in [-1, 1]."""
         set_wrap(self.model, wrap)
-        out = [self.model.quant_conv(self.model.encoder(self._in(x))).float() for x in image.split(self.chunk)]
+        out = [self.parts.quant_conv(self.parts.encoder(self._in(x))).float() for x in image.split(self.chunk)]
         return torch.cat(out)
 
     def encode(self, image: Tensor, noise: Tensor, wrap: Wrap = Wrap.OFF) -> Tensor:
@@ -146,7 +156,7 @@ class VAE:
         set_wrap(self.model, wrap)
         out: list[Tensor] = []
         for z in (latents / self.config.scale_factor).split(self.chunk):
-            picture = self.model.decoder(self.model.post_quant_conv(self._in(z)))
+            picture = self.parts.decoder(self.parts.post_quant_conv(self._in(z)))
             out.append(picture.float().cpu())
             if each is not None:
                 each(sum(map(len, out)))
