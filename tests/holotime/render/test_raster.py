@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from holotime import sphere
 from holotime.errors import InputError
-from holotime.render import EquirectCamera, PerspectiveCamera, color_adjoint, prepare, rasterize, torch_twin, upright
+from holotime.render import (
+    EquirectCamera,
+    FaceCamera,
+    FisheyeCamera,
+    PerspectiveCamera,
+    color_adjoint,
+    prepare,
+    rasterize,
+    torch_twin,
+    upright,
+)
 from holotime.scene4d import Gaussians
 
 
@@ -51,6 +61,11 @@ CAMERAS = {
     "right eye tilted": EquirectCamera(64, 32, TILTED, eye=0.3),
     "perspective": PerspectiveCamera(48, 40, 1.2),
     "wide perspective": PerspectiveCamera(50, 37, 2.2, TILTED),
+    "shifted and clipped": PerspectiveCamera(50, 37, 1.6, TILTED, axis=(9, -6), near=0.5, far=5.0),
+    "half": EquirectCamera(40, 40, TILTED, eye=-0.1, half=True),
+    "dome": FisheyeCamera(40, math.pi, TILTED),
+    "wide fisheye": FisheyeCamera(40, 4.4, TILTED),
+    "cube face": FaceCamera(40, TILTED),
 }
 
 
