@@ -25,6 +25,7 @@ def set_up(scene: bpy.types.Scene) -> bpy.types.NodeTree:
     for name in (SPLATS, REST, WORLD):
         layer = scene.view_layers.get(name) or scene.view_layers.new(name)
         layer.use, layer.use_pass_combined, layer.use_pass_z = True, True, name != WORLD
+        layer.use_pass_environment = name == WORLD
         for child in layer.layer_collection.children:
             mine = child.collection == ours
             child.exclude = name == WORLD
@@ -86,10 +87,13 @@ def _build(g: Graph, tree: bpy.types.NodeTree, scene: bpy.types.Scene) -> None:
     layers = {name: g.add("CompositorNodeRLayers", layer=name, scene=scene) for name in (SPLATS, REST, WORLD)}
     # Film transparency leaves the world out of every picture; its own pass has it.
     both = _mix(g, "ADD", layers[SPLATS].outputs["Image"], layers[REST].outputs["Image"])
-    alpha = g.math("ADD", layers[SPLATS].outputs["Alpha"], layers[REST].outputs["Alpha"], clamp=True)
-    left = g.math("SUBTRACT", 1.0, alpha, clamp=True)
-    world = _mix(g, "MULTIPLY", layers[WORLD].outputs[_ENVIRONMENT], left)
-    whole = _mix(g, "ADD", both, world)
+    alpha = _math(g, "ADD", layers[SPLATS].outputs["Alpha"], layers[REST].outputs["Alpha"])
+    left = _math(g, "SUBTRACT", 1.0, alpha)
+    environment = next(s for s in layers[WORLD].outputs if s.name in _ENVIRONMENT and s.enabled)
+    world = _mix(g, "MULTIPLY", environment, left)
+    # Sums keep the alpha of their first part; the whole picture is opaque.
+    channels = g.add("CompositorNodeSeparateColor", {0: _mix(g, "ADD", both, world)}).outputs
+    whole = g.add("CompositorNodeCombineColor", {i: channels[i] for i in range(3)} | {3: 1.0}).outputs[0]
     if hasattr(scene, "compositing_node_group"):
         output = g.add("NodeGroupOutput")
         tree.links.new(whole, output.inputs[0])
@@ -98,7 +102,7 @@ def _build(g: Graph, tree: bpy.types.NodeTree, scene: bpy.types.Scene) -> None:
     g.add("CompositorNodeViewer", {"Image": whole})
 
 
-_ENVIRONMENT = "Env"
+_ENVIRONMENT = ("Env", "Environment")  # before 5.0 and since
 
 
 def _mix(g: Graph, operation: str, a, b):
@@ -110,3 +114,9 @@ def _mix(g: Graph, operation: str, a, b):
             g.tree.links.new(value, socket)
         return node.outputs[2]
     return g.add("CompositorNodeMixRGB", {0: 1.0, 1: a, 2: b}, blend_type=operation).outputs[0]
+
+
+def _math(g: Graph, operation: str, a, b):
+    """Clamped arithmetic."""
+    kind = "ShaderNodeMath" if bpy.app.version >= (5, 0, 0) else "CompositorNodeMath"
+    return g.add(kind, {0: a, 1: b}, operation=operation, use_clamp=True).outputs[0]

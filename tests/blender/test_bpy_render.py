@@ -31,7 +31,7 @@ def still(path: Path, width: int = 96, height: int = 64) -> np.ndarray:
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):
         settings.media_type = "IMAGE"
-    settings.file_format = "PNG"
+    settings.file_format, settings.color_depth = "PNG", "8"
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
     return read_png(path)
@@ -90,6 +90,7 @@ def test_the_layers_compose_to_the_whole_picture(holotime, tmp_path):
     one_splat(tmp_path, opacity_logit=0.5)
     scene = bpy.context.scene
     black_world()
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.1, 0.2, 0.4, 1)
     cube((0.3, 3.0, 0.0), 0.6, (0.2, 0.6, 0.1))
     flat_camera((0, 0, 0), (0, 3, 0))
     scene.cycles.samples = 16
