@@ -159,7 +159,7 @@ def repeat_clips(x: Tensor, clips: int, copies: int) -> Tensor:
     if copies == 1:
         return x
     apart = x.view(-1, 1, clips, *x.shape[1:])
-    return apart.expand(-1, copies, *apart.shape[2:]).reshape(-1, *x.shape[1:])
+    return apart.repeat(1, copies, *(1 for _ in x.shape)).flatten(0, 2)  # not a view: it will be written to
 
 
 class PointwiseConv1d(nn.Conv1d):

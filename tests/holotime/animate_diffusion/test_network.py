@@ -129,11 +129,12 @@ def test_folded_upsampling_is_the_same(wrap: Wrap, width: int) -> None:
 
 @pytest.mark.parametrize("clips", [1, 2])
 @pytest.mark.parametrize("shallow", [False, True])
-def test_one_clip_under_several_contexts(clips: int, shallow: bool) -> None:
+@pytest.mark.parametrize("frames", [1, 3])
+def test_one_clip_under_several_contexts(clips: int, shallow: bool, frames: int) -> None:
     """What is shared by the contexts is computed once, with the result of separate passes."""
     torch.manual_seed(clips)
     net = random_unet().optimise()
-    x, context = torch.randn(clips, 8, 3, 16, 16), torch.randn(2 * clips, 81, 32)
+    x, context = torch.randn(clips, 8, frames, 16, 16), torch.randn(2 * clips, 81, 32)
     time = torch.arange(clips) * 100 + 300
 
     def run(x: torch.Tensor, time: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
