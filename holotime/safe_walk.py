@@ -30,6 +30,9 @@ BEHIND = 1.15  # a splat this many times farther than what hides it was never se
 SIZE = 256  # columns of the small panoramas; a pixel's centre stands for all of it
 FINE = 1024  # columns of the pictures that are meant: splats below its pixels are as good as its pixels
 STEP = 1.6  # ratio of two distances in the search
+REFINE = 2  # steps at most inside a bracket
+CLOSE = 0.2  # of a distance: nearer to the limit is near enough
+BEGIN = 0.5  # metres; a search never begins farther out, where it could have passed through something
 TIMES = (0.0, 0.5)  # scene times; the search uses the first, the rest check it
 
 Array = NDArray[np.float64]
@@ -146,7 +149,7 @@ def _widths(prepared: Footprints) -> NDArray[np.float32]:
 
 
 def measure(scene: Scene4D, *, share: float = SHARE, progress: Progress = no_progress) -> SafeWalk:
-    """Find the safe-walk volume of a scene: some sixty small renders, about 10 s for 400 000 splats on two cores.
+    """Find the safe-walk volume of a scene: some seventy small renders, about 10 s for 400 000 splats on two cores.
 
     ``share``: of the sphere that may look wrong.
     """
@@ -156,7 +159,7 @@ def measure(scene: Scene4D, *, share: float = SHARE, progress: Progress = no_pro
     metres: list[float] = []
     for k, direction in enumerate(directions):
         progress(k / len(directions), "measuring the safe volume")
-        guess = float(np.median(metres)) if metres else 0.4
+        guess = min(float(np.median(metres)), BEGIN) if metres else BEGIN
         found = _limit(meters[0], direction, share, guess)
         for meter in meters[1:]:
             if meter.share(found * direction) > share:
@@ -167,7 +170,10 @@ def measure(scene: Scene4D, *, share: float = SHARE, progress: Progress = no_pro
 
 
 def _limit(meter: _Meter, direction: Array, share: float, guess: float) -> float:
-    """Metres along ``direction`` where the wrong share passes ``share``, searched outwards or inwards from a guess."""
+    """Metres along ``direction`` up to which the wrong share stays below ``share``, found outwards from a guess.
+
+    A bracket first, then a few steps of regula falsi inside it. The nearer end is returned.
+    """
     good, bad = None, None  # (metres, share) on both sides
     at = min(max(guess, NEAREST), FARTHEST)
     while good is None or bad is None:
@@ -182,5 +188,11 @@ def _limit(meter: _Meter, direction: Array, share: float, guess: float) -> float
             if at <= NEAREST:
                 return 0.0
             at = max(at / STEP, NEAREST)
-    middle = good[0] + (bad[0] - good[0]) * (share - good[1]) / (bad[1] - good[1])
-    return middle if meter.share(middle * direction) <= share else 0.5 * (good[0] + middle)
+    for _ in range(REFINE):
+        width = bad[0] - good[0]
+        if width < CLOSE * good[0]:
+            break
+        at = good[0] + width * min(max((share - good[1]) / (bad[1] - good[1]), 0.25), 0.75)
+        wrong = meter.share(at * direction)
+        good, bad = ((at, wrong), bad) if wrong <= share else (good, (at, wrong))
+    return good[0]
