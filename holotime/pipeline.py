@@ -25,12 +25,15 @@ from holotime.job_context import LOW, NO_CONTEXT, JobContext
 from holotime.panorama import FITS, load_panorama
 from holotime.perceive import ClipPerception, ImagePerception, perceive_clip, perceive_image
 from holotime.perceive.predict import check_backend
-from holotime.progress import Progress
-from holotime.reconstruct import LiftConfig, coverage, eye_psnr, lift
+from holotime.progress import Progress, part
+from holotime.reconstruct import coverage, eye_psnr
+from holotime.reconstruct.training import RECIPES, ReconstructConfig, backend_of
+from holotime.reconstruct.training import reconstruct as make_scene
 from holotime.report import write_report
+from holotime.safe_walk import measure
 from holotime.scene4d import Scene4D
 
-STAGE_VERSIONS = {"perceive": 1, "animate": 2, "track": 1, "reconstruct": 2}
+STAGE_VERSIONS = {"perceive": 1, "animate": 2, "track": 1, "reconstruct": 3}
 T = TypeVar("T")
 
 # (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.
@@ -65,6 +68,8 @@ class GenerateConfig:
     steps: int = setting(50, "denoising steps of the diffusion animator", range=(1, 1000))
     refine: float = setting(0.8, "share of its steps that the second diffusion stage runs", range=(0.01, 1))
     sweeps: int = setting(3, "colour corrections of the scene against the clip", range=(0, 10))
+    recipe: str = setting("auto", "how the scene is made; auto: trained where a GPU allows it", choices=RECIPES)
+    train_steps: int = setting(0, "training steps of the scene; 0: by the recipe", range=(0, 1_000_000))
 
 
 @dataclass
@@ -129,6 +134,8 @@ def generate(
     # All of the input is looked at before the first stage, so that bad input costs nothing.
     source_digest = digest_file(source) if source.is_file() else ""
     check_backend(config.perceive)
+    rebuild = ReconstructConfig(config.recipe, config.train_steps, config.budget, config.sweeps, config.seed)
+    reconstruct_backend = backend_of(rebuild)
     hint_image = read_image_with_alpha(hint) if hint else None
     hint_digest = digest_file(hint) if hint else ""
     panorama = load_panorama(source, config.width, config.fit)  # type: ignore[arg-type]
@@ -179,18 +186,24 @@ def generate(
         lambda folder: _load_arrays(folder, ClipPerception),
     )
 
-    lift_config = LiftConfig(budget=config.budget, sweeps=config.sweeps, seed=config.seed)
     backends = {
         "panorama": "image",
         "perceive": still.backend,
         "animate": animated.backend,
         "track": perception.backend,
-        "reconstruct": "lift",
+        "reconstruct": reconstruct_backend,
         "render": "cpu",
     }
 
+    scene_key = digest_of(
+        up=track_key, config=dataclasses.asdict(rebuild), prompt=config.prompt, backend=reconstruct_backend
+    )
+
     def reconstruct(report: Progress) -> Scene4D:
-        scene = lift(clip, perception, lift_config, progress=report)
+        kept = cache_dir / f"reconstruct-{scene_key[:32]}.checkpoint"
+        scene = make_scene(clip, perception, rebuild, progress=part(report, 0.0, 0.8), checkpoint=kept)
+        kept.unlink(missing_ok=True)
+        scene.safe_walk = measure(scene, progress=part(report, 0.8, 1.0)).as_dict()
         scene.provenance |= {
             "source_sha256": source_digest,
             "prompt": config.prompt,
@@ -203,7 +216,7 @@ def generate(
 
     scene: Scene4D = stages.run(
         "reconstruct",
-        digest_of(up=track_key, config=dataclasses.asdict(lift_config), prompt=config.prompt),
+        scene_key,
         reconstruct,
         lambda result, folder: _ignore(result.save(folder / "scene.safetensors")),
         lambda folder: Scene4D.load(folder / "scene.safetensors"),
@@ -223,6 +236,7 @@ def generate(
         "eye_psnr_db": psnr,
         "coverage": covered,
         "splats": len(scene),
+        "safe_walk_m": min(scene.safe_walk["metres"]) if scene.safe_walk else None,
         "frames": len(clip),
         "fps": clip.fps,
         "loop": clip.loop,
@@ -231,6 +245,7 @@ def generate(
         "notes": [
             *panorama.notes,
             *animated.notes,
+            *scene.provenance.get("notes", []),
             *(f"{s}: reused from an earlier job" for s in stages.reused),
             *(["memory: the job ran out of it and was done again under the smallest plan"] * (context.memory == LOW)),
         ],

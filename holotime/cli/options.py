@@ -23,6 +23,8 @@ Backend = Annotated[
 ]
 Budget = Annotated[int, typer.Option(help="Splats at most.")]
 Sweeps = Annotated[int, typer.Option(help="Colour corrections against the clip.")]
+Recipe = Annotated[str, typer.Option(help="auto, lift (no training), lite, full or holotime (as published).")]
+TrainSteps = Annotated[int, typer.Option(help="Training steps of the scene; 0: by the recipe (none on a CPU).")]
 Quality = Annotated[str, typer.Option(help="holotime: exact, or fast (fewer steps, features used again).")]
 MemoryChoice = Annotated[str, typer.Option("--memory", help="holotime: auto, low (at most 8 GB) or high.")]
 NegativePrompt = Annotated[str, typer.Option(help="holotime: what to lead away from.")]

@@ -20,11 +20,13 @@ from holotime.cli.options import (
     NegativePrompt,
     Prompt,
     Quality,
+    Recipe,
     Seed,
     Source,
     Steps,
     Strength,
     Sweeps,
+    TrainSteps,
     Width,
 )
 from holotime.errors import InputError
@@ -61,34 +63,44 @@ def perceive(
 def reconstruct(
     source: Annotated[Path, typer.Argument(help="A video, a folder of frames, or one image.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The scene to write (.safetensors).")],
-    distance: Annotated[Path | None, typer.Option(help="Distance to use: .npz with key distance [T,H,W].")] = None,
+    distance: Annotated[Path | None, typer.Option(help="Distance to use: .npz [T,H,W], .exr in metres, or a depth picture.")] = None,
     backend: Backend = "auto",
     loop: Annotated[bool, typer.Option(help="The clip repeats.")] = False,
+    recipe: Recipe = "auto",
+    refine: TrainSteps = 0,
+    checkpoint: Annotated[Path | None, typer.Option(help="File to go on from if the training is cut off.")] = None,
     budget: Budget = 400_000,
     sweeps: Sweeps = 3,
     seed: Seed = 0,
     json: JsonOption = False,
 ) -> None:
-    """Turn a panoramic clip into a 4D scene of Gaussians."""
+    """Turn a panoramic clip (or one panorama) into a 4D scene of Gaussians."""
     from dataclasses import replace
 
     from holotime.clip import read_clip
+    from holotime.config import from_params
     from holotime.perceive import perceive_clip
-    from holotime.perceive.given import read_distance
-    from holotime.reconstruct import LiftConfig, eye_psnr, lift
+    from holotime.perceive.given import read_given
+    from holotime.reconstruct import eye_psnr
+    from holotime.reconstruct.training import ReconstructConfig, backend_of
+    from holotime.reconstruct.training import reconstruct as make_scene
 
     output_path(output, (".safetensors",))
+    settings = {"recipe": recipe, "refine": refine, "budget": budget, "sweeps": sweeps, "seed": seed}
+    config = from_params(ReconstructConfig, settings)
+    chosen = backend_of(config)
     clip = read_clip(source, loop=loop)
     _check_equirect(source, clip.width, clip.height)
-    given = read_distance(distance, clip) if distance else None
+    given = read_given(distance, clip) if distance else None
     with stopwatch() as time, stage_bars() as bars:
         found = perceive_clip(clip, backend=backend, progress=bars.of("perceive"), cache=cache_dir())
         if given is not None:
-            found = replace(found, distance=given, backend=f"given ({distance.name if distance else ''})")
-        scene = lift(clip, found, LiftConfig(budget=budget, sweeps=sweeps, seed=seed), progress=bars.of("reconstruct"))
+            found = replace(found, distance=given.metres(found), backend=given.source)
+        scene = make_scene(clip, found, config, progress=bars.of("reconstruct"), checkpoint=checkpoint)
         scene.save(output)
-    psnr = eye_psnr(scene, clip)
-    emit(json, {"scene": str(output), "splats": len(scene), "eye_psnr_db": psnr, "distance": found.backend, **time})
+    result = {"scene": str(output), "splats": len(scene), "eye_psnr_db": eye_psnr(scene, clip)}
+    backends = {"distance": found.backend, "reconstruct": chosen}
+    emit(json, {**result, **backends, "notes": scene.provenance.get("notes", []), **time})
 
 
 def run(
@@ -112,6 +124,8 @@ def run(
     backend: Backend = "auto",
     budget: Budget = 400_000,
     sweeps: Sweeps = 3,
+    recipe: Recipe = "auto",
+    train_steps: TrainSteps = 0,
     vr: Annotated[bool, typer.Option(help="Also render a stereo VR video.")] = True,
     json: JsonOption = False,
 ) -> None:
@@ -142,6 +156,8 @@ def run(
         "perceive": backend,
         "budget": budget,
         "sweeps": sweeps,
+        "recipe": recipe,
+        "train_steps": train_steps,
     }
     config = from_params(GenerateConfig, settings)
     # The diffusion animator takes minutes: the same command again goes on where it was stopped.

@@ -36,6 +36,13 @@ def edges(inverse: Tensor) -> Tensor:
     return F.max_pool2d(wrap_pad(jump.float(), 1)[:, None], 3, 1)[:, 0] > 0
 
 
+def far_sides(inverse: Tensor, edge: Tensor) -> Tensor:
+    """[T, H, W] bool: the pixels of ``edge`` that belong to the farther surface. ``inverse`` [T, H, W] 1/m."""
+    per_radian = STEP * inverse.shape[-1] / (2 * math.pi)
+    high = F.max_pool2d(wrap_pad(inverse, 2)[:, None], 5, 1)[:, 0]
+    return edge & ((high - inverse) * per_radian > EDGE)
+
+
 def unmix(image: Tensor, inverse: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
     """(image [3, H, W], known [H, W] bool): mixed pixels in the colour of the clean ones of their own surface nearby.
 
