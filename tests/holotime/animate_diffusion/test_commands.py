@@ -25,6 +25,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = {"height": 64, "width": 128, "window": 3, "overlap": 1}
     write(folder / "holotime_guidance.ckpt", TINY, 0.7, stage=sizes)
     write(folder / "holotime_refinement.ckpt", TINY, 0.3, seed=1, wrap="deepspeed", stage=sizes)
+    write(folder / "dynamicrafter_512.ckpt", TINY, 0.7, stage=sizes)
+    write(folder / "dynamicrafter_1024.ckpt", TINY, 0.3, stage=sizes | {"window": 2})
     return folder
 
 
@@ -138,3 +140,28 @@ def test_wrong_requests_are_refused(panorama: Path, tmp_path: Path, monkeypatch:
         with pytest.raises(InputError, match=words):
             holotime("animate", panorama, "-o", tmp_path / "c.mp4", *TINY_RUN, *more)
     assert not (tmp_path / "c.mp4").exists()
+
+
+@pytest.mark.parametrize("family", ["dynamicrafter-512", "dynamicrafter-1024"])
+def test_single_networks_of_another_family(family: str, panorama: Path, tmp_path: Path, capsys) -> None:
+    """The second of them makes three frames in windows of two."""
+    holotime("animate", panorama, "-o", tmp_path / "c.mp4", *TINY_RUN, "--checkpoints", family)
+    said = json.loads(capsys.readouterr().out)
+    assert said["frames"] == 3
+    assert not any("doubled" in note for note in said["notes"]), "there is no second stage"
+
+
+def test_a_checkpoint_that_states_nonsense_is_refused(tmp_path: Path, panorama: Path) -> None:
+    import torch
+
+    for stated, words in (
+        ({"model": {"unet": {}}}, "must be of unet"),
+        ({"stage": {"height": "64"}}, "no sensible size"),
+        ({"stage": {"height": 64, "steps": 9}}, "nothing else"),
+        ([1], "not a dictionary"),
+    ):
+        torch.save({"state_dict": {}, "holotime": stated}, tmp_path / "odd.ckpt")
+        with pytest.raises(InputError, match=words):
+            holotime(
+                "animate", panorama, "-o", tmp_path / "c.mp4", *TINY_RUN, "--guidance-weights", tmp_path / "odd.ckpt"
+            )
