@@ -176,8 +176,9 @@ def test(rest: list[str]) -> int:
     runs = [
         [str(python), "-m", "ruff", "check", "."],
         [str(python), "-m", "ruff", "format", "--check", "."],
-        [str(python), "-m", "pytest", "--ignore=tests/blender", *rest],
+        [str(python), "-m", "pytest", "--ignore=tests/blender", "--ignore=tests/gui", *rest],
         [str(bpy), "-m", "pytest", "tests/blender", *rest],
+        [str(python), "-m", "pytest", "tests/gui", *rest],
     ]
     failed = 0
     for command in runs:

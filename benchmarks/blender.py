@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times of the Blender extension: register, import, frame change, Cycles. Prints one JSON line.
+"""Times of the Blender extension: register, import, frame change, splat preview, Cycles. Prints one JSON line.
 
 Run with a Python that has bpy: ``python benchmarks/blender.py --zip dist/holotime-VERSION.zip``. Render times are also
 given as processor seconds (of all threads together), which other work on the machine disturbs less than wall time.
@@ -49,6 +49,33 @@ def frame_change_ms(scene, update: Callable[[], object]) -> float:
     return 1000 * statistics.median(times)
 
 
+def preview_ms(count: int) -> dict[str, float]:
+    """The splat preview without a window: upload of a scene (once), and sort with upload of the order (every frame)."""
+    import gpu
+    from bl_ext.user_default.holotime.viewport.splat_gpu import SplatArrays, SplatDrawer
+
+    if not hasattr(gpu, "init"):
+        return {}  # before 5.2 a Blender without a window has no graphics
+    gpu.init()
+    tensors = {k: v.astype(np.float32) for k, v in moving_scene(count).items()}
+    arrays = SplatArrays(
+        means=tensors["means"],
+        motion=tensors["motion"],
+        t_centers=tensors["t_centers"],
+        inverse_widths=np.exp(-np.minimum(tensors["t_log_scales"], 9)),
+        opacities=1 / (1 + np.exp(-tensors["opacity_logits"])),
+        quats=tensors["quats"],
+        omegas=tensors["omegas"],
+        scales=np.exp(tensors["log_scales"]),
+        colors=tensors["colors"],
+    )
+    drawer = SplatDrawer(arrays)
+    upload = min(timed(lambda: SplatDrawer(arrays)) for _ in range(3))
+    times = [timed(lambda t=t: drawer.sort(np.eye(4), t)) for t in np.linspace(0, 0.9, 12)]
+    ms = {"upload_once": 1000 * upload, "sort_and_upload": 1000 * statistics.median(times)}
+    return {"splats": len(arrays), **{k: round(v, 2) for k, v in ms.items()}}
+
+
 def moving_scene(count: int) -> dict[str, np.ndarray]:
     """A sphere of splats, a third of which move and have a window, as a lifted clip has."""
     import scenes
@@ -79,10 +106,14 @@ def main() -> None:
     module = "bl_ext.user_default.holotime"
     enable = f"import bpy; bpy.ops.preferences.addon_enable(module={module!r})"
     subprocess.run(
-        [sys.executable, "-c", enable], check=True, capture_output=True
+        [sys.executable, "-c", enable],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
     )  # leaves bytecode, as a first use does
     result: dict = {"blender": bpy.app.version_string, "cores": os.cpu_count(), "load": os.getloadavg()[0]}
     result["register_ms"] = 1000 * timed(lambda: bpy.ops.preferences.addon_enable(module=module))
+    result["preview_ms"] = preview_ms(200_000)
     for count in options.splats:
         bpy.ops.wm.read_homefile(use_empty=True)
         scene = bpy.context.scene

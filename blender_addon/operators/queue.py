@@ -1,6 +1,5 @@
 """Operators of the job list: cancel, retry, change the turn, open the report, clear."""
 
-import webbrowser
 from pathlib import Path
 
 import bpy
@@ -151,6 +150,8 @@ class HOLOTIME_OT_open_report(_JobOperator, bpy.types.Operator):
 def _show(paths: dict[str, Path], problem: str) -> None:
     results.last_error = problem
     if not problem and not bpy.app.background:
+        import webbrowser
+
         webbrowser.open(paths[results.REPORT].as_uri())
 
 

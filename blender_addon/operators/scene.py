@@ -131,6 +131,28 @@ class HOLOTIME_OT_select_scene(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class HOLOTIME_OT_view_from_eye(bpy.types.Operator):
+    """Look at the world from where it was seen; from elsewhere it is a torn shell"""
+
+    bl_idname = "holotime.view_from_eye"
+    bl_label = "View from the Eye"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        """Only with a scene."""
+        return has_scene(cls, context)
+
+    def execute(self, context):
+        """Move the 3D Views there, out of a camera too."""
+        from ..scene_import import scene_setup
+
+        if context.area and context.area.type == "VIEW_3D":
+            context.space_data.region_3d.view_perspective = "PERSP"
+        scene_setup.stand_at_eye(active_scene_object(context))
+        return {"FINISHED"}
+
+
 class HOLOTIME_OT_relink_scene(bpy.types.Operator):
     """Choose where the scene's file lies now"""
 
@@ -279,6 +301,7 @@ CLASSES = (
     HOLOTIME_OT_import_scene,
     HOLOTIME_OT_set_world_clip,
     HOLOTIME_OT_select_scene,
+    HOLOTIME_OT_view_from_eye,
     HOLOTIME_OT_relink_scene,
     HOLOTIME_OT_write_scene,
     HOLOTIME_OT_export_ply,

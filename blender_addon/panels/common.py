@@ -1,6 +1,7 @@
 """What all panels of the tab HoloTime share."""
 
 import textwrap
+from pathlib import Path
 
 
 class Panel:
@@ -28,6 +29,13 @@ def lines(layout, context, text: str, icon: str = "NONE") -> None:
     parts = [line for part in text.splitlines() for line in textwrap.wrap(part, width)]
     for i, line in enumerate(parts):
         col.label(text=line, icon=icon if i == 0 else "BLANK1" if icon != "NONE" else "NONE")
+
+
+def written(layout, path: str) -> None:
+    """A file that was made, with a button that shows its folder."""
+    row = layout.row(align=True)
+    row.label(text=Path(path).name, icon="CHECKMARK")
+    row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = str(Path(path).parent)
 
 
 def duration(seconds: float) -> str:

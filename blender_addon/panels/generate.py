@@ -4,7 +4,7 @@ import bpy
 
 from .. import client, job_list, results
 from ..client import forecast, tasks
-from .common import Panel, column, duration, lines
+from .common import Panel, column, duration, lines, written
 
 STAGES = {  # as the sidecar names them -> as an artist reads them
     "starting": "Starting",
@@ -156,7 +156,7 @@ class HOLOTIME_PT_queue(Panel, bpy.types.Panel):
         if job.error:
             lines(box, context, job.error, "ERROR")
         if results.last_video and job.kind == "render" and job.status == "succeeded":
-            lines(box, context, f"Written: {results.last_video}", "CHECKMARK")
+            written(box, results.last_video)
 
 
 CLASSES = (HOLOTIME_UL_jobs, HOLOTIME_PT_generate, HOLOTIME_PT_queue)

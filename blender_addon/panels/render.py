@@ -3,7 +3,7 @@
 import bpy
 
 from .. import results
-from .common import Panel, column, lines
+from .common import Panel, column, written
 
 
 class HOLOTIME_PT_render(Panel, bpy.types.Panel):
@@ -32,7 +32,7 @@ class HOLOTIME_PT_render(Panel, bpy.types.Panel):
         row.scale_y = 1.2
         row.operator("holotime.render_vr", icon="RENDER_ANIMATION")
         if results.last_video:
-            lines(layout, context, f"Written: {results.last_video}", "CHECKMARK")
+            written(layout, results.last_video)
 
 
 class HOLOTIME_PT_cycles(Panel, bpy.types.Panel):

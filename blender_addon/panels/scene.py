@@ -86,6 +86,7 @@ class HOLOTIME_PT_look(_NeedsScene, bpy.types.Panel):
         inputs(col, modifier, (("Viewport Density", "Density"),))
         inputs(col, modifier, LOOK)
         inputs(col, modifier, (("Splats in Render", "Render Splats"),))
+        layout.operator("holotime.view_from_eye", icon="HIDE_OFF")
         if handlers.problem:
             lines(layout, context, handlers.problem, "ERROR")
 

@@ -108,6 +108,7 @@ def _link(scene, path: Path, mesh: bpy.types.Mesh, prepared: Prepared, prepare: 
         scene_setup.widen_viewports()
     if not bpy.app.background:
         obj.holotime.display = "SPLATS"
+        scene_setup.stand_at_eye(obj)
     return obj
 
 

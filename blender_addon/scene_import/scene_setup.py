@@ -1,12 +1,15 @@
 """What a HoloTime scene asks of the scene it is put into: exact colours, enough transparency, and the time."""
 
 from contextlib import suppress
+from math import pi
 
 import bpy
+from mathutils import Euler
 
 TRANSPARENT_BOUNCES = 128  # layers of splats that a ray may pass
 EXACT_BOUNCES = 24  # layers before Cycles may end a ray by chance: below, edges of splats turn grainy
 SAMPLES = 4  # with exact layers only anti-aliasing is left to the samples
+EYE_DISTANCE = 0.05  # metres between a view and the point that it turns around
 CLIP_END = 10_000.0  # metres: the sky's splats are far away
 
 
@@ -49,6 +52,18 @@ def prepare_render(scene: bpy.types.Scene) -> None:
     scene.view_settings.view_transform = "Standard"
     scene.view_settings.look = "None"
     scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
+
+
+def stand_at_eye(eye: bpy.types.Object) -> None:
+    """Put every 3D View that looks at nothing in particular to the eye: from elsewhere the world is a torn shell."""
+    for screen in bpy.data.screens:
+        for area in screen.areas:
+            for space in area.spaces:
+                if space.type == "VIEW_3D" and space.region_3d.view_perspective == "PERSP":
+                    view = space.region_3d
+                    heading = eye.matrix_world.to_euler().z
+                    view.view_rotation = Euler((pi / 2, 0.0, heading)).to_quaternion()
+                    view.view_location, view.view_distance = eye.matrix_world.translation, EYE_DISTANCE
 
 
 def widen_viewports(minimum: float = CLIP_END) -> None:

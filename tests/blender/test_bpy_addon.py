@@ -37,6 +37,8 @@ OPERATORS = {
     "show_preferences",
     "strokes_from_annotations",
     "write_scene",
+    "view_from_eye",
+    "setup_sidecar",
     "connect",
     "disconnect",
     "start_sidecar",

@@ -41,9 +41,11 @@ def test_the_view_shows_what_the_panorama_shows(run, panorama, tmp_path):
     ball = scenes.panorama_scene(cv2.resize(image, (128, 64), interpolation=cv2.INTER_AREA), distance=6.0)
     scene = scenes.write_scene(tmp_path / "scene.safetensors", ball)
     notes = run("views", {"scene.safetensors": scene, "panorama.png": panorama}, screen="900x640")
-    want = perspective(image, *notes["window"], notes["focal"])
+    coarse = cv2.resize(cv2.resize(image, (128, 64), interpolation=cv2.INTER_AREA), (1024, 512))
+    view = (*notes["window"], notes["focal"])
+    wanted = {"view_splats": perspective(coarse, *view), "view_panorama": perspective(image, *view)}
     inner = np.s_[notes["top"] : notes["bottom"], notes["left"] : notes["middle"]]  # free of overlays and the cube
-    for name in ("view_splats", "view_panorama"):
+    for name, want in wanted.items():
         shown = cv2.imread(str(notes["pictures"][name]))[..., ::-1] / 255
         shown = shown[-notes["window"][1] - notes["lowest"] : len(shown) - notes["lowest"], : notes["window"][0]]
         error = np.sqrt(np.mean((shown[inner] - want[inner]) ** 2))
