@@ -19,7 +19,7 @@ from holotime.animate.diffusion.memory import MemoryPlan, choose_dtype
 from holotime.animate.diffusion.stage import Preview, RunContext, Stage
 from holotime.animate.diffusion.state import RunState
 from holotime.clip import Clip
-from holotime.errors import InputError
+from holotime.errors import InputError, OutOfMemory
 from holotime.progress import Progress, no_progress, part
 from holotime.weights.store import file_stamp, locate
 
@@ -59,8 +59,14 @@ def run(
     """As :func:`animate`, with a record of how. ``preview`` gets a small picture [h, w, 3] every few steps."""
     config = config or AnimatorConfig()
     stages = check(panorama, config)
-    with torch.inference_mode(), speed.steady_threads():
-        return run_stages(prepare(panorama, config, stages, part(progress, 0.0, 0.02), preview), progress)
+    try:
+        with torch.inference_mode(), speed.steady_threads():
+            return run_stages(prepare(panorama, config, stages, part(progress, 0.0, 0.02), preview), progress)
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"The animator ran out of memory under the plan '{config.memory}' ({str(error).splitlines()[0][:200]}). "
+            "Close other programs, take the memory plan 'low', fewer frames, or a smaller stage."
+        ) from error
 
 
 def fingerprint(config: AnimatorConfig) -> str:

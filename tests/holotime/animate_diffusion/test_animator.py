@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from holotime import quality
 from holotime.animate.diffusion import AnimatorConfig, animate, backend, run
+from holotime.animate.diffusion import stage as stages
 from holotime.animate.diffusion.folder import pairs
-from holotime.errors import BackendUnavailable, Cancelled, InputError
+from holotime.errors import BackendUnavailable, Cancelled, InputError, OutOfMemory
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +121,15 @@ def test_bad_input_is_refused_before_work(panorama: np.ndarray, config: Animator
         animate(panorama, replace(config, guidance=None, refinement=None))
     with pytest.raises(BackendUnavailable, match=r"holotime_guidance.ckpt .*into"):
         animate(panorama, AnimatorConfig(device="cpu"))
+
+
+def test_memory_that_runs_out_says_what_to_do(panorama: np.ndarray, config: AnimatorConfig, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(stages.Sampler, "run", full)
+    with pytest.raises(OutOfMemory, match=r"20.00 GiB.*plan 'low'"):
+        animate(panorama, config)
 
 
 def test_folders_pair_by_natural_order(tmp_path: Path) -> None:
