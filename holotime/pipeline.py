@@ -21,6 +21,7 @@ from holotime.animate.registry import ANIMATORS, CHECKPOINTS
 from holotime.cache import StageCache, digest_file, digest_of
 from holotime.clip import Clip, read_image_with_alpha, write_clip
 from holotime.config import setting
+from holotime.errors import InputError
 from holotime.job_context import LOW, NO_CONTEXT, JobContext
 from holotime.panorama import FITS, load_panorama
 from holotime.perceive import ClipPerception, ImagePerception, perceive_clip, perceive_image
@@ -200,7 +201,9 @@ def generate(
     )
 
     def reconstruct(report: Progress) -> Scene4D:
-        kept = cache_dir / f"reconstruct-{scene_key[:32]}.checkpoint"
+        folder = context.checkpoints("reconstruct", scene_key) or cache_dir
+        kept = folder / f"reconstruct-{scene_key[:32]}.checkpoint"
+        _drop_if_damaged(kept)
         scene = make_scene(clip, perception, rebuild, progress=part(report, 0.0, 0.8), checkpoint=kept)
         kept.unlink(missing_ok=True)
         scene.safe_walk = measure(scene, progress=part(report, 0.8, 1.0)).as_dict()
@@ -221,6 +224,7 @@ def generate(
         lambda result, folder: _ignore(result.save(folder / "scene.safetensors")),
         lambda folder: Scene4D.load(folder / "scene.safetensors"),
     )
+    progress("reconstruct", 1.0, "", _preview(_from_the_eye(scene)))
 
     progress("report", 0.0, "", None)
     stage_start = time.perf_counter()
@@ -286,6 +290,26 @@ def write_results(result: Generated, folder: Path) -> dict[str, Path]:
     write_report(folder, result.report)
     names = ["clip.mp4", "scene.safetensors", "report.json", "report.html", *sheets]
     return {name: folder / name for name in names}
+
+
+def _drop_if_damaged(checkpoint: Path) -> None:
+    """A training checkpoint that a power cut has cut off is removed: nobody is there to do that by hand."""
+    if not checkpoint.is_file():
+        return
+    from holotime.reconstruct.training.checkpoint import read
+
+    try:
+        read(checkpoint)
+    except InputError:
+        checkpoint.unlink()
+
+
+def _from_the_eye(scene: Scene4D) -> NDArray[np.uint8]:
+    """[256, 512, 3] the scene's middle, for a thumbnail."""
+    from holotime.render import EquirectCamera, fill_holes, rasterize
+
+    picture = fill_holes(rasterize(scene.at(0.5), EquirectCamera(512, 256)))
+    return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
 
 
 def _preview(image: NDArray[np.uint8]) -> bytes:
