@@ -165,3 +165,15 @@ def test_a_checkpoint_that_states_nonsense_is_refused(tmp_path: Path, panorama: 
             holotime(
                 "animate", panorama, "-o", tmp_path / "c.mp4", *TINY_RUN, "--guidance-weights", tmp_path / "odd.ckpt"
             )
+
+
+def test_from_panorama_to_scene(panorama: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "out"
+    more = ("--budget", 1000, "--sweeps", 0, "--backend", "prior", "--no-vr", "--quality", "fast")
+    holotime("run", panorama, "-o", out, *TINY_RUN, *more)
+    said = json.loads(capsys.readouterr().out)
+    assert said["backends"]["animate"] == "holotime"
+    assert any("deep features kept" in note for note in said["notes"])
+    assert said["splats"] > 0
+    settings = json.loads((out / "report.json").read_text())["settings"]
+    assert (settings["animator"], settings["quality"], settings["steps"]) == ("holotime", "fast", 5)
