@@ -33,7 +33,11 @@ LEARN = 12  # last times of a stage that count: a machine changes, and the first
 PRIOR_SECONDS = 3.0  # of pace as expected, counted in so that the first second of a job does not decide
 REUSED = "reused"  # the note of a stage whose result was read from the cache
 
-History = list[tuple[str, str, float, StageUse]]  # (job, stage, work, what it took), newest first
+# Settings that choose another way to do a stage; what it took the other way says little.
+CHOICES = ("animator", "quality", "memory", "perceive", "recipe", "projection", "codec", "format")
+
+# (job, its parameters, stage, work, what it took), newest first
+History = list[tuple[str, dict[str, Any], str, float, StageUse]]
 
 
 def workload(kind: str, params: dict[str, Any]) -> float:
@@ -50,7 +54,8 @@ def expect(kind: str, params: dict[str, Any], history: History) -> dict[str, Sta
     """stage -> what it will take in such a job; a first guess when there is no history."""
     work = workload(kind, params)
     points: dict[str, list[tuple[float, StageUse]]] = {}
-    for _, stage, done, use in history:
+    alike = [entry for entry in history if _same_way(params, entry[1])]
+    for _, _, stage, done, use in alike or history:
         known = points.setdefault(stage, [])
         if len(known) < LEARN:
             known.append((done, use))
@@ -66,6 +71,10 @@ def expect(kind: str, params: dict[str, Any], history: History) -> dict[str, Sta
         )
         for stage, known in points.items()
     }
+
+
+def _same_way(params: dict[str, Any], others: dict[str, Any]) -> bool:
+    return all(params.get(name) == others.get(name) for name in CHOICES)
 
 
 def _at(work: float, points: list[tuple[float, float]], fixed: float) -> float:

@@ -240,19 +240,19 @@ class Journal:
 
     # history
 
-    def history(self, job_kind: str, last: int = HISTORY) -> list[tuple[str, str, float, StageUse]]:
-        """(job, stage, work, use) of the stages that the last jobs of a kind went through, newest first.
+    def history(self, job_kind: str, last: int = HISTORY) -> list[tuple[str, dict, str, float, StageUse]]:
+        """(job, parameters, stage, work, use) of the stages that the last jobs of a kind went through, newest first.
 
         Stages that were read from the cache are not among them.
         """
         rows = self._db.execute(
-            "SELECT job, stage, work, seconds, memory, gpu_memory FROM stages WHERE job_kind = ?"
-            " ORDER BY rowid DESC LIMIT ?",
+            "SELECT s.job, j.params, s.stage, work, seconds, s.memory, gpu_memory FROM stages AS s"
+            " LEFT JOIN jobs AS j ON j.job = s.job WHERE s.job_kind = ? ORDER BY s.rowid DESC LIMIT ?",
             (job_kind, last),
         )
         return [
-            (job, stage, work, StageUse(seconds=seconds, memory=memory, gpu_memory=gpu))
-            for job, stage, work, seconds, memory, gpu in rows
+            (job, json.loads(params or "{}"), stage, work, StageUse(seconds=seconds, memory=memory, gpu_memory=gpu))
+            for job, params, stage, work, seconds, memory, gpu in rows
         ]
 
     def stage_totals(self) -> dict[str, dict[str, dict[str, float]]]:

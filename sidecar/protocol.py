@@ -248,7 +248,7 @@ def _compile_scalar(hint: type, limits: tuple) -> Check:
     if hint is bytes:
         most = limits[0].count
 
-        def check_bytes(value: Any, where: str) -> bytes:
+        def check_bytes(value: Any, where: str) -> Any:
             if not isinstance(value, (bytes, memoryview)) or len(value) > most:
                 _refuse(where, f"is not at most {most} bytes")
             return value

@@ -171,7 +171,7 @@ def test_the_journal_recovers_what_was_running(tmp_path: Path) -> None:
     assert journal.needed_blobs() == read_needed_blobs(path) == {"1" * 64, "2" * 64}
     assert journal.same(JOBS[1], "generate", {"n": 1}, {"panorama": "1" * 64})
     assert not journal.same(JOBS[1], "generate", {"n": 2}, {"panorama": "1" * 64})
-    assert journal.history("generate") == [(JOBS[0], "animate", 0.0, StageUse(seconds=2.0))]
+    assert journal.history("generate") == [(JOBS[0], {"n": 0}, "animate", 0.0, StageUse(seconds=2.0))]
     assert journal.counts() == {"queued": 2, "succeeded": 1}
     journal.close()
 
@@ -181,7 +181,7 @@ def test_a_forecast_grows_with_the_work_and_is_never_negative() -> None:
         return StageUse(seconds=2 + 0.5 * work, memory=round(1e9 + 1e7 * work), gpu_memory=0)
 
     works = [workload("generate", {"width": width, "frames": 8}) for width in (512, 1024, 2048)]
-    history = [("job", "animate", work, use(work)) for work in works]
+    history = [("job", {}, "animate", work, use(work)) for work in works]
     for size in (256, 1500, 4096):
         work = workload("generate", {"width": size, "frames": 8})
         expected = expect("generate", {"width": size, "frames": 8}, history)["animate"]
@@ -192,7 +192,10 @@ def test_a_forecast_grows_with_the_work_and_is_never_negative() -> None:
 def test_a_forecast_from_jobs_of_one_size_scales_what_depends_on_size() -> None:
     same = workload("generate", {"width": 512})
     take = StageUse(seconds=10.0, memory=1_400_000_000)
-    history = [("a", "animate", same, take), ("a", "starting", same, StageUse(seconds=3.0, memory=500_000_000))]
+    history = [
+        ("a", {}, "animate", same, take),
+        ("a", {}, "starting", same, StageUse(seconds=3.0, memory=500_000_000)),
+    ]
     expected = expect("generate", {"width": 1024}, history)
     assert expected["animate"].seconds == pytest.approx(40.0)
     assert expected["animate"].memory == pytest.approx(400e6 + 4 * 1e9, rel=1e-6)
@@ -210,9 +213,20 @@ def test_a_forecast_for_nonsense_is_that_for_the_usual(params: dict) -> None:
 
 
 def test_a_falling_history_does_not_forecast_less_than_nothing() -> None:
-    history = [("a", "s", 1.0, StageUse(seconds=9.0)), ("b", "s", 2.0, StageUse(seconds=1.0))]
+    history = [("a", {}, "s", 1.0, StageUse(seconds=9.0)), ("b", {}, "s", 2.0, StageUse(seconds=1.0))]
     assert expect("export", {}, history)["s"].seconds >= 0
     assert expect("generate", {"width": 8192, "frames": 600}, history)["s"].seconds == pytest.approx(5.0)
+
+
+def test_a_forecast_listens_to_jobs_that_were_done_the_same_way() -> None:
+    history = [
+        ("a", {"animator": "holotime"}, "animate", 1.0, StageUse(seconds=300.0, gpu_memory=9)),
+        ("b", {"animator": "flow"}, "animate", 1.0, StageUse(seconds=6.0)),
+    ]
+    work = workload("generate", {})
+    assert expect("generate", {"animator": "flow"}, history)["animate"].seconds == pytest.approx(6 * work)
+    assert expect("generate", {"animator": "holotime"}, history)["animate"].seconds == pytest.approx(300 * work)
+    assert expect("generate", {"animator": "other"}, history)["animate"].seconds == pytest.approx(153 * work)
 
 
 FIRST_SCHEMA = """
@@ -244,7 +258,7 @@ def test_a_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     journal = Journal(path)
     assert journal.recover() == [JOBS[0]]
     assert journal.info(JOBS[0]).memory == "auto"
-    assert journal.history("generate") == [("job-number-9", "animate", 0.0, StageUse(seconds=4.0))]
+    assert journal.history("generate") == [("job-number-9", {}, "animate", 0.0, StageUse(seconds=4.0))]
     assert expect("generate", {}, journal.history("generate"))["animate"].seconds == 4.0
     journal.begin(JOBS[0], 1, "cuda:1")
     journal.requeue(JOBS[0], "out of memory", memory="low")
