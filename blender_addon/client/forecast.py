@@ -4,7 +4,7 @@ from typing import Any
 
 from .job_ledger import Entry
 
-BASE_MEGABYTES, MEGABYTES_PER_FRAME = 700.0, 100.0  # a megapixel and frame
+BASE_MEGABYTES, MEGABYTES_PER_FRAME = 750.0, 20.0  # a megapixel and frame
 
 
 def seconds_forecast(entries: list[Entry], params: dict[str, Any]) -> tuple[float, int]:
@@ -28,7 +28,7 @@ def memory_forecast(params: dict[str, Any]) -> float:
     A fixed part for the library, and per pixel and frame the clip, its distance, flow and the lift's working arrays.
     """
     megapixel_frames = params["width"] ** 2 / 2e6 * params["frames"]
-    return (BASE_MEGABYTES + MEGABYTES_PER_FRAME * megapixel_frames + 1e-3 * params["budget"]) * 1e6
+    return (BASE_MEGABYTES + MEGABYTES_PER_FRAME * megapixel_frames + 3e-4 * params["budget"]) * 1e6
 
 
 def _model_seconds(params: dict[str, Any]) -> float:

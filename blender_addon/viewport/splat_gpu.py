@@ -82,12 +82,14 @@ class SplatDrawer:
         time: float,
         opacity: float = 1.0,
         size: float = 1.0,
+        low_pass: float = 0.0,
         linear: bool = False,
     ) -> None:
         """Blend the splats over what is there, hidden by what is nearer.
 
-        modelview and projection [4, 4] (row-major, column vectors), viewport in pixels, time in [0, 1]. ``linear``: the
-        target takes linear light and encodes it itself, as the 3D View's does.
+        modelview and projection [4, 4] (row-major, column vectors), viewport in pixels, time in [0, 1], low_pass the least
+        standard deviation of a splat as an angle (radians) at the object's origin. ``linear``: the target takes linear
+        light and encodes it itself, as the 3D View's does.
         """
         import gpu
 
@@ -108,7 +110,7 @@ class SplatDrawer:
             shader.uniform_float("lens", lens)
             shader.uniform_float("depths", (projection[2][2], projection[2][3], float(flat), float(linear)))
             shader.uniform_float("viewport", viewport)
-            for name, value in (("time", time), ("fade", opacity), ("size", size)):
+            for name, value in (("time", time), ("fade", opacity), ("size", size), ("widen", low_pass)):
                 shader.uniform_float(name, value)
             batch.draw_instanced(shader, instance_count=self._count)
         finally:

@@ -46,7 +46,9 @@ void main() {
 
   vec4 q = normalize(texel(splat, 4) + dt * texel(splat, 5));
   mat3 m = transpose(mat3(view_x.xyz, view_y.xyz, view_z.xyz)) * turn(q);
-  vec3 s = texel(splat, 6).xyz * size;
+  vec3 s = texel(splat, 6).xyz;
+  float least = widen * length(place);  /* as the node group widens what is rendered */
+  s = sqrt(s * s + least * least) * size;
   m = mat3(m[0] * s.x, m[1] * s.y, m[2] * s.z);
   vec2 focal = 0.5 * viewport * lens.xy;
   /* rows of the Jacobian of the projection to pixels, times m */
@@ -96,11 +98,11 @@ def make():
     info = gpu.types.GPUShaderCreateInfo()
     info.sampler(0, "FLOAT_2D", "data")
     info.sampler(1, "FLOAT_2D", "order")
-    # 100 bytes: every graphics card has room for 128. Rows of the model-view matrix; the projection's few numbers.
+    # 104 bytes: every graphics card has room for 128. Rows of the model-view matrix; the projection's few numbers.
     for name in ("view_x", "view_y", "view_z", "lens", "depths"):
         info.push_constant("VEC4", name)
     info.push_constant("VEC2", "viewport")
-    for name in ("time", "fade", "size"):
+    for name in ("time", "fade", "size", "widen"):
         info.push_constant("FLOAT", name)
     for name, value in (("LOW_PASS", LOW_PASS), ("REACH", REACH), ("NEAR", NEAR)):
         info.define(name, f"{value}")

@@ -63,7 +63,7 @@ def playing(obj: bpy.types.Object, scene: bpy.types.Scene, frame: float | None =
 def _draw() -> None:
     import numpy as np
 
-    from ..scene_import.splat_object import scene_modifier
+    from ..scene_import.splat_object import get_input, scene_modifier
 
     context = bpy.context
     view, region = context.region_data, context.region
@@ -75,7 +75,7 @@ def _draw() -> None:
             continue
         drawer = _drawer(obj)
         modelview = np.array(to_view @ obj.matrix_world, np.float32)
-        state = playing(obj, context.scene)
+        state = playing(obj, context.scene) | {"low_pass": float(get_input(scene_modifier(obj), "Low Pass"))}
         drawer.draw(modelview, projection, (region.width, region.height), linear=True, **state)
     for name in _drawers.keys() - {o.name for o in bpy.data.objects if o.holotime.display == "SPLATS"}:
         del _drawers[name]

@@ -186,3 +186,41 @@ def test_camera_parameters(holotime):
         bpy.ops.holotime.add_camera_path(preset="dolly", parameters='{"nonsense": 1}')
     with pytest.raises(RuntimeError, match="There is no camera path"):
         bpy.ops.holotime.add_camera_path(preset="nothing")
+
+
+def test_a_repository_lists_the_zip(tmp_path):
+    root = Path(__file__).parents[2]
+    command = [sys.executable, str(root / "build_addon.py"), "--repository", str(tmp_path), "--json"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    built = json.loads(run.stdout)
+    index = json.loads((tmp_path / "index.json").read_text())
+    (entry,) = index["data"]
+    assert (index["version"], entry["id"], entry["archive_url"]) == ("v1", "holotime", "./holotime-0.1.0.zip")
+    assert entry["archive_size"] == Path(built["zip"]).stat().st_size
+    assert entry["archive_hash"] == f"sha256:{built['sha256']}"
+    # Blender's own generator makes the same list
+    own = next(Path(bpy.utils.resource_path("LOCAL")).glob("scripts/addons_core/bl_pkg/cli/blender_ext.py"))
+    elsewhere = tmp_path / "own"
+    elsewhere.mkdir()
+    (elsewhere / Path(built["zip"]).name).write_bytes(Path(built["zip"]).read_bytes())
+    command = [sys.executable, str(own), "server-generate", "--repo-dir", str(elsewhere)]
+    subprocess.run(command, check=True, capture_output=True)
+    theirs = json.loads((elsewhere / "index.json").read_text())["data"][0]
+    assert {k: v for k, v in theirs.items() if k in entry} == entry
+
+
+def test_presets_of_the_panels_are_found_and_run(holotime):
+    scene = bpy.context.scene
+    for subdir, names in (("motion", 4), ("quality", 3), ("video", 5)):
+        folders = [Path(p) for p in bpy.utils.preset_paths(f"holotime/{subdir}")]
+        files = sorted(f for folder in folders for f in folder.glob("*.py"))
+        assert len(files) == names
+        for file in files:
+            bpy.ops.script.execute_preset(filepath=str(file), menu_idname=f"HOLOTIME_PT_{subdir}_presets")
+    scene.holotime.width = 512
+    bpy.ops.holotime.quality_preset_add(name="Mine")
+    scene.holotime.width = 1024
+    mine = bpy.utils.preset_find("Mine", "holotime/quality")
+    bpy.ops.script.execute_preset(filepath=mine, menu_idname="HOLOTIME_PT_quality_presets")
+    assert scene.holotime.width == 512

@@ -73,8 +73,8 @@ h = importlib.import_module("bl_ext.user_default.holotime")
 h.client.known_again.append(h.results.known_again)
 bpy.ops.wm.open_mainfile(filepath={str(blend)!r})
 bpy.ops.holotime.connect(connection_file={str(connection)!r})
-assert h.client.wait(h.client.connected, START_SECONDS), h.client.link_text
-assert h.client.wait(lambda: {job!r} in h.client.jobs, START_SECONDS)
+assert h.client.wait(h.client.connected, {START_SECONDS}), h.client.link_text
+assert h.client.wait(lambda: {job!r} in h.client.jobs, {START_SECONDS})
 assert h.job_list.title(h.client.jobs[{job!r}]) == "panorama"
 assert h.client.wait(lambda: h.results.last_import or h.results.last_error, {JOB_SECONDS})
 print("RESULT", h.results.last_import, h.results.last_error, len(bpy.context.scene.objects))
@@ -96,7 +96,9 @@ def test_retry_and_turns(client, holotime, tmp_path):
         settings.seed = seed
         bpy.ops.holotime.generate()
         sent.append(client.latest_job)
-    assert client.wait(lambda: client.jobs[sent[2]].status == "queued" and client.jobs[sent[0]].status == "running", JOB_SECONDS)
+    assert client.wait(
+        lambda: client.jobs[sent[2]].status == "queued" and client.jobs[sent[0]].status == "running", JOB_SECONDS
+    )
     bpy.ops.holotime.move_job(job=sent[2], earlier=True)
     moved = client.latest_job
     assert moved != sent[2]
@@ -226,7 +228,7 @@ def test_forecast_learns(installed):
     slow = [Entry(kind="generate", params=small, seconds=3 * first)]
     assert forecast.seconds_forecast(slow, small) == (pytest.approx(3 * first), 1)
     assert forecast.seconds_forecast(slow, large)[0] > 20 * first
-    assert forecast.memory_forecast(large) > 4 * forecast.memory_forecast(small)
+    assert forecast.memory_forecast(large) > 2 * forecast.memory_forecast(small)
 
 
 def test_the_environment_set_up_touches_only_what_it_made(installed, tmp_path):
