@@ -127,7 +127,9 @@ class Standard:
         return cls(centre, torch.maximum(0.5 * (high - low), 1e-6 * centre.abs() + 1e-9))
 
 
-def observe(predictions: Tensor, standard: Standard, directions: Tensor, views: Views, kind: Kind) -> list[Tensor]:
+def observe(
+    predictions: Tensor, standard: Standard, directions: Tensor, views: Views, kind: Kind
+) -> tuple[Tensor, Tensor, Tensor]:
     """Predictions [20, s, s] of one frame at unit ``directions`` [M, 3].
 
     Returns standardised value p [M, 20] (bilinear), gain [M, 20] and weight [M, 20]: 0 outside a view and where the
@@ -148,7 +150,7 @@ def observe(predictions: Tensor, standard: Standard, directions: Tensor, views: 
     smooth = torch.exp(-((four.amax(0) - four.amin(0)) / (2 * EDGE)))
     weight = torch.where(finite, smooth * border.clamp(0, FEATHER) / FEATHER, 0.0)
     gain = gains(kind, 1 / depth.clamp_min(1e-3))
-    return [p.T, gain.T, weight.T]
+    return p.T, gain.T, weight.T
 
 
 def make_blocks(
@@ -176,7 +178,7 @@ def make_blocks(
     movers = everywhere.select(moving)
 
     blocks: list[Block] = []
-    fixed: list[list[Tensor]] = []
+    fixed: list[tuple[Tensor, Tensor, Tensor]] = []
     waiting: Block | None = None  # movers of the frame before, to be found again in this one
     first: tuple[Tensor, Standard] | None = None
     length = len(predictions)
@@ -190,7 +192,8 @@ def make_blocks(
             _find_again(waiting, t, frame, standards[t], views, kind, scene)
             waiting = None
         if len(movers.row):
-            waiting = Block([t], movers, *observe(frame, standards[t], movers.direction, views, kind), still=False)
+            p, gain, weight = observe(frame, standards[t], movers.direction, views, kind)
+            waiting = Block([t], movers, p, gain, weight, still=False)
             blocks.append(waiting)
             if scene.flow is None or (t + 1) % length not in frames or (t + 1 == length and not scene.loop):
                 waiting = None

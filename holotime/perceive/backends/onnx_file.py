@@ -50,8 +50,8 @@ class OnnxDepth:
     def __call__(self, pictures: Tensor, frame: int) -> Tensor:
         """See :class:`holotime.perceive.backends.Predictor`."""
         mean, std = (torch.tensor(v, device=pictures.device)[:, None, None] for v in (MEAN, STD))
-        inputs = F.interpolate(pictures, self.size, mode="bilinear", align_corners=False, antialias=True)
-        inputs = ((inputs - mean) / std).cpu().numpy().astype(np.float32)
+        small = F.interpolate(pictures, self.size, mode="bilinear", align_corners=False, antialias=True)
+        inputs = ((small - mean) / std).cpu().numpy().astype(np.float32)
         out = []
         for i in range(0, len(inputs), self.batch):
             part = inputs[i : i + self.batch]
