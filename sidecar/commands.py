@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(context: typer.Context) -> None:
-    """Start the sidecar; or: serve status, jobs, cancel, pause, resume, prune, metrics, shutdown."""
+    """Start the sidecar; or: serve status, jobs, cancel, pause, resume, prune, metrics, forecast, keys, shutdown."""
     arguments = list(context.args)
     verb = arguments and not arguments[0].startswith("-")
     raise typer.Exit(program.main(arguments if verb else ["serve", *arguments]))
