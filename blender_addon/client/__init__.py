@@ -50,6 +50,7 @@ _thread: NetworkThread | None = None
 _starting = False  # own_sidecar is not ready yet
 _on_success: dict[str, Callable[[Job], None]] = {}
 _callbacks: dict[int, Callback] = {}
+_forgotten: set[str] = set()  # jobs that the artist has taken off the list
 _next_ticket = 1
 
 
@@ -156,6 +157,12 @@ def cancel(job: str) -> None:
             _update(result.reply.info)
 
     _call(lambda session: session.request(_message("Cancel", job=job)), answered)
+
+
+def forget(job: str) -> None:
+    """Take a job off the list here, whatever the sidecar still says about it."""
+    jobs.pop(job, None)
+    _forgotten.add(job)
 
 
 def refresh() -> None:
@@ -333,6 +340,8 @@ def _told(event: Any) -> None:
 
 
 def _update(info: Any) -> None:
+    if info.job in _forgotten:
+        return
     new = info.job not in jobs
     job = jobs.setdefault(info.job, Job(info.job))
     was_done = job.done

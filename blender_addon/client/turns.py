@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from . import ClientError, Entry, Job, cancel, jobs, ledger, submit
+from . import ClientError, Entry, Job, cancel, forget, jobs, ledger, submit
 
 PRIORITIES = (-10, 10)  # of the protocol
 
@@ -48,5 +48,5 @@ def move(job: Job, earlier: bool, then: Callable[[Entry], Callable[[Job], None] 
         raise ClientError("The queue cannot be sorted any further. Wait until some of its jobs are done.")
     moved = send_again(job, then, priority)
     cancel(job.id)
-    jobs.pop(job.id, None)
+    forget(job.id)
     return moved

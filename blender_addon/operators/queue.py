@@ -165,7 +165,7 @@ class HOLOTIME_OT_forget_finished(bpy.types.Operator):
     def execute(self, context):
         """Forget them here; the sidecar keeps its journal."""
         for job in [job.id for job in client.jobs.values() if job.done]:
-            del client.jobs[job]
+            client.forget(job)
         job_list.sync()
         return {"FINISHED"}
 

@@ -17,7 +17,7 @@ STAGES = {  # as the sidecar names them -> as an artist reads them
     "render": "Rendering",
 }
 ICONS = {"succeeded": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL", "queued": "SORTTIME"}
-WORDS = {"sending": "sending", "queued": "waiting", "succeeded": "done", "failed": "failed", "cancelled": "cancelled"}
+WORDS = {"sending": "sending", "queued": "waiting", "succeeded": "done", "failed": "failed", "cancelled": "stopped"}
 
 
 class HOLOTIME_UL_jobs(bpy.types.UIList):

@@ -87,9 +87,9 @@ class SplatDrawer:
     ) -> None:
         """Blend the splats over what is there, hidden by what is nearer.
 
-        modelview and projection [4, 4] (row-major, column vectors), viewport in pixels, time in [0, 1], low_pass the least
-        standard deviation of a splat as an angle (radians) at the object's origin. ``linear``: the target takes linear
-        light and encodes it itself, as the 3D View's does.
+        modelview and projection [4, 4] (row-major, column vectors), viewport in pixels, time in [0, 1], low_pass
+        the least standard deviation of a splat as an angle (radians) at the object's origin. ``linear``: the target
+        takes linear light and encodes it itself, as the 3D View's does.
         """
         import gpu
 

@@ -20,7 +20,7 @@ from typing import Any
 import bpy
 
 TICK = 0.005  # seconds between steps; Blender handles events in between
-PATIENCE = 60.0  # seconds that a condition may take unless the scenario says otherwise
+PATIENCE = 120.0  # seconds that a condition may take unless the scenario says otherwise
 Scenario = Generator[Any, None, None]
 
 

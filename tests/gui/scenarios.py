@@ -53,13 +53,13 @@ def job(robot):
     yield lambda: client.jobs
     client.pump_milliseconds.clear()
     sent = client.jobs[client.latest_job]
-    yield (lambda: (sent.status == "running" and sent.fraction > 0.2) or sent.done), 120.0
+    yield (lambda: (sent.status == "running" and sent.fraction > 0.2) or sent.done), 300.0
     yield from robot.screenshot("running")
-    yield (lambda: sent.done), 180.0
+    yield (lambda: sent.done), 400.0
     assert sent.status == "succeeded", sent.error
     robot.notes["pump_ms_running"] = summary(client.pump_milliseconds)
     client.pump_milliseconds.clear()
-    yield (lambda: results.last_import or results.last_error), 60.0
+    yield (lambda: results.last_import or results.last_error), 120.0
     assert not results.last_error, results.last_error
     robot.notes["pump_ms_import"] = summary(client.pump_milliseconds)
     yield 0.5
@@ -70,7 +70,7 @@ def job(robot):
     assert bpy.context.scene.camera is not None
     yield from robot.press("bpy.ops.holotime.render_vr(")
     yield lambda: len(client.jobs) > 1
-    yield (lambda: results.last_video or results.last_error), 180.0
+    yield (lambda: results.last_video or results.last_error), 400.0
     assert not results.last_error, results.last_error
     robot.notes["video_bytes"] = Path(results.last_video).stat().st_size
     yield from robot.screenshot("video")
