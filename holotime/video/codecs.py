@@ -186,6 +186,15 @@ def default_threads() -> int:
     return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
+def lanes(pixels: int, threads: int) -> int:
+    """How many encoders should work beside each other, each on a segment of its own, for pictures of such a size.
+
+    An encoder prepares a picture (copy, half-size copy, variance of every block) in one thread; for a headset's picture
+    that takes longer than the cores need for the rest. Each costs two gigabytes there, so there are two at most.
+    """
+    return 2 if pixels > LARGE and threads >= 8 else 1
+
+
 def find_codec(name: str) -> Codec:
     """The codec called ``name``; InputError that lists the names when there is none."""
     if name not in CODECS:

@@ -116,15 +116,15 @@ class SegmentWriter:
 
 
 class EncodeThread:
-    """Runs ``work(pictures)`` beside the caller, who puts the pictures in; at most ``WAITING`` of them wait.
+    """Runs ``work(pictures)`` beside the caller, who puts the pictures in; at most ``waiting`` of them wait.
 
     As a context manager: leaving it normally waits for the work to end, leaving it by an exception makes the pictures
     end early with :class:`Abandoned`. An error of the work is raised in the caller at its next :meth:`put`, or on
     leaving.
     """
 
-    def __init__(self, work: Callable[[Iterator[Any]], None]) -> None:
-        self._queue: Queue[Any] = Queue(WAITING)
+    def __init__(self, work: Callable[[Iterator[Any]], None], waiting: int = WAITING) -> None:
+        self._queue: Queue[Any] = Queue(waiting)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(work,), name="encode", daemon=True)
 

@@ -10,7 +10,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ from holotime.errors import Cancelled, InputError
 from holotime.progress import Progress, no_progress, part
 from holotime.video import mp4
 from holotime.video.audio import AudioTrack
-from holotime.video.codecs import Effort, Encoder, Hardware, choose, default_threads, find_codec
-from holotime.video.encode import EncodeSettings, EncodeThread, SegmentWriter, disk_errors, frame_rate
+from holotime.video.codecs import Effort, Encoder, Hardware, choose, default_threads, find_codec, lanes
+from holotime.video.encode import WAITING, EncodeSettings, EncodeThread, SegmentWriter, disk_errors, frame_rate
 from holotime.video.join import join_segments
 from holotime.video.spherical import Sphere, tag
 
@@ -104,11 +106,11 @@ class _Segment:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def finish(self, partial: Path, delay: int) -> None:
+    def finish(self, unfinished: Path, delay: int) -> None:
         """Give the finished file its name, then its record."""
-        _to_disk(partial)
-        digest = _digest(partial)
-        partial.replace(self.path)
+        _to_disk(unfinished)
+        digest = _digest(unfinished)
+        unfinished.replace(self.path)
         record = self.record.with_suffix(".json.part")
         record.write_text(json.dumps({"sha256": digest, "delay": delay}), encoding="utf-8")
         _to_disk(record)
@@ -143,7 +145,9 @@ def write_video(
     parts = parts if parts is not None else output.with_name(f".{output.name}.parts")
     with disk_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        threads = _open_parts(parts, digest_of(layout=LAYOUT, identity=dict(identity), **_what(spec, encoder)))
+        beside = lanes(spec.width * spec.height, default_threads())
+        key = digest_of(layout=LAYOUT, identity=dict(identity), **_what(spec, encoder))
+        threads = _open_parts(parts, key, max(1, default_threads() // beside))
     gop = max(1, round(spec.key_seconds * rate))
     settings = EncodeSettings(
         encoder=encoder,
@@ -164,7 +168,7 @@ def write_video(
     joined = parts / f"joined{output.suffix.lower()}"
     try:
         with disk_errors(output):
-            reused = _encode_missing(segments, source, settings, part(progress, 0, 1 - JOINING))
+            reused = _encode_missing(segments, source, settings, beside, part(progress, 0, 1 - JOINING))
             delay = max(s.read() or 0 for s in segments)
             progress(1 - JOINING, "joining")
             join_segments(joined, [(s.path, s.first) for s in segments], rate, delay, sound=sound, comment=comment)
@@ -185,7 +189,7 @@ def _what(spec: VideoSpec, encoder: Encoder) -> dict[str, Any]:
     return {"spec": vars(spec), "encoder": encoder.name, "pixels": encoder.pixel_format, "av": av.__version__}
 
 
-def _open_parts(parts: Path, key: str) -> int:
+def _open_parts(parts: Path, key: str, threads: int) -> int:
     """Make the parts folder, or keep the one of an earlier run of the same; the number of encoder threads to use.
 
     The number of threads decides the bytes, so a resumed render uses the one it began with.
@@ -201,45 +205,60 @@ def _open_parts(parts: Path, key: str) -> int:
         pass
     shutil.rmtree(parts, ignore_errors=True)
     parts.mkdir(parents=True, exist_ok=True)
-    threads = default_threads()
     plan.write_text(json.dumps({"key": key, "threads": threads}), encoding="utf-8")
     return threads
 
 
-def _encode_missing(segments: list[_Segment], source: FrameSource, settings: EncodeSettings, progress: Progress) -> int:
-    """Draw and encode what is not there yet; the number of frames that were."""
+def _encode_missing(
+    segments: list[_Segment], source: FrameSource, settings: EncodeSettings, beside: int, progress: Progress
+) -> int:
+    """Draw and encode what is not there yet, ``beside`` segments at a time; the number of frames that were."""
     missing = [s for s in segments if s.read() is None]
-    wanted = [i for s in missing for i in range(s.first, s.first + s.frames)]
+    lane_of = {s.first: k % beside for k, s in enumerate(missing)}
+    wanted = list(_interleaved(missing, beside))
     total = sum(s.frames for s in segments)
     done = reused = total - len(wanted)
     progress(done / total, "rendering")
     if not wanted:
         return reused
-
-    def encode(pictures: Iterator[NDArray]) -> None:
-        for segment in missing:
-            partial = segment.path.with_name(f"{segment.path.stem}.{os.getpid()}.part{segment.path.suffix}")
-            writer = SegmentWriter(partial, settings)
-            try:
-                for _ in range(segment.frames):
-                    writer.add(next(pictures))
-                writer.close()
-            except BaseException:
-                writer.container.close()
-                partial.unlink(missing_ok=True)
-                raise
-            segment.finish(partial, writer.delay)
-
-    pictures = source(wanted)
-    with EncodeThread(encode) as thread:
-        for _ in wanted:
+    pictures = source([i for _, i in wanted])
+    with ExitStack() as stack:
+        threads = []
+        for lane in range(min(beside, len(missing))):
+            work = partial(_encode, missing[lane::beside], settings)
+            threads.append(stack.enter_context(EncodeThread(work, WAITING if beside == 1 else 1)))
+        for segment, _ in wanted:
             picture = next(pictures, None)
             if picture is None:
                 raise InputError(f"There are only {done} frames to write, {total} were promised.")
-            thread.put(picture)
+            threads[lane_of[segment.first]].put(picture)
             done += 1
             progress(done / total, "rendering")
     return reused
+
+
+def _interleaved(segments: list[_Segment], beside: int) -> Iterator[tuple[_Segment, int]]:
+    """(segment, frame) in the order of drawing: a frame of each of ``beside`` segments in turn."""
+    for k in range(0, len(segments), beside):
+        group = segments[k : k + beside]
+        for i in range(max(s.frames for s in group)):
+            yield from ((s, s.first + i) for s in group if i < s.frames)
+
+
+def _encode(segments: list[_Segment], settings: EncodeSettings, pictures: Iterator[NDArray]) -> None:
+    """Encode segments one after the other from their pictures."""
+    for segment in segments:
+        unfinished = segment.path.with_name(f"{segment.path.stem}.{os.getpid()}.part{segment.path.suffix}")
+        writer = SegmentWriter(unfinished, settings)
+        try:
+            for _ in range(segment.frames):
+                writer.add(next(pictures))
+            writer.close()
+        except BaseException:
+            writer.container.close()
+            unfinished.unlink(missing_ok=True)
+            raise
+        segment.finish(unfinished, writer.delay)
 
 
 def _digest(path: Path) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from holotime.errors import Cancelled, InputError
-from holotime.video import VideoSpec, write_video
+from holotime.video import VideoSpec, segments, write_video
 from holotime.video.encode import WAITING, EncodeThread, frame_rate
 
 ROOT = Path(__file__).parents[3]
@@ -80,7 +80,7 @@ CHILD = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from tests_video import pictures
-from holotime.video import VideoSpec, write_video
+from holotime.video import VideoSpec, segments, write_video
 def source(indices):
     for i, picture in zip(indices, pictures(indices)):
         print(i, flush=True)
@@ -119,7 +119,7 @@ def test_a_killed_render_resumes_to_the_very_same_file(tmp_path, pictures, decod
     assert not [f for f in tmp_path.iterdir() if f.name.startswith(".")]
 
 
-def interrupted(path, pictures, identity, *, stop=25):
+def interrupted(path, pictures, identity, *, stop=25, what=None):
     def source(indices):
         for i, picture in zip(indices, pictures(indices), strict=True):
             if i == stop:
@@ -127,7 +127,7 @@ def interrupted(path, pictures, identity, *, stop=25):
             yield picture
 
     with pytest.raises(KeyboardInterrupt):
-        write_video(path, source, spec(), identity=identity)
+        write_video(path, source, what or spec(), identity=identity)
 
 
 def test_parts_of_another_render_or_damaged_ones_are_not_used(tmp_path, pictures):
@@ -172,6 +172,31 @@ def test_pictures_are_drawn_as_they_are_needed_and_never_pile_up(tmp_path, pictu
 
     write_video(tmp_path / "v.mp4", source, spec(total), identity={})
     assert asked == [(i, True) for i in range(total)]
+
+
+def test_large_pictures_are_encoded_in_several_segments_at_once(tmp_path, pictures, decode, monkeypatch):
+    """Drawn in turns, written in order, and a resumed one is still the very same file."""
+    monkeypatch.setattr(segments, "lanes", lambda pixels, threads: 3)
+    monkeypatch.setattr(segments, "default_threads", lambda: 3)
+    asked = []
+
+    def source(indices):
+        asked.extend(indices)
+        return pictures(indices)
+
+    write_video(tmp_path / "a.mp4", source, spec(64), identity={})
+    assert asked[:6] == [0, 12, 24, 1, 13, 25]
+    assert sorted(asked) == list(range(64))
+    for (_, picture), drawn in zip(decode(tmp_path / "a.mp4"), pictures(range(64)), strict=True):
+        assert np.abs(picture.astype(int) - drawn).mean() < 3
+    interrupted(tmp_path / "b.mp4", pictures, {}, stop=50, what=spec(64))
+    report = write_video(tmp_path / "b.mp4", pictures, spec(64), identity={})
+    assert report.reused > 0
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    monkeypatch.setattr(segments, "lanes", lambda pixels, threads: 1)
+    monkeypatch.setattr(segments, "default_threads", lambda: 1)  # as many threads for each encoder as before
+    write_video(tmp_path / "c.mp4", pictures, spec(64), identity={})
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "c.mp4").read_bytes()
 
 
 def test_the_queue_between_drawing_and_encoding_is_bounded():
@@ -252,7 +277,7 @@ import resource, sys
 sys.path.insert(0, sys.argv[1])
 from tests_video import pictures
 from holotime.errors import InputError
-from holotime.video import VideoSpec, write_video
+from holotime.video import VideoSpec, segments, write_video
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 spec = VideoSpec(128, 64, 40, 24.0, crf=0, segment_seconds=0.5, key_seconds=0.25, hardware="off")
 try:
