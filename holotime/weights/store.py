@@ -131,9 +131,9 @@ def verify(name: str, progress: Progress = no_progress) -> dict[str, str]:
         expected = file.sha256 or recorded
         if expected and actual != expected:
             raise InputError(f"{path} is damaged: its sha256 is {actual}, not {expected}. Remove and fetch it again.")
-        count = len(read_tensors(path))
+        count = _tensors(read_tensors(path))
         basis = "as published" if file.sha256 else "as downloaded" if recorded else "no checksum known"
-        results[file.name] = f"{count} entries, sha256 {actual} ({basis})"
+        results[file.name] = f"{count} tensors, sha256 {actual} ({basis})"
     return results
 
 
@@ -168,6 +168,13 @@ def file_stamp(path: Path, *more: Any) -> str:
     info = path.stat()
     parts = [str(path.resolve()), info.st_size, info.st_mtime_ns, *more]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
+
+
+def _tensors(content: Any) -> int:
+    """How many tensors a file's dictionary holds, in dictionaries inside it too."""
+    if isinstance(content, dict):
+        return sum(map(_tensors, content.values()))
+    return int(hasattr(content, "shape"))
 
 
 def _record(path: Path) -> Path:
