@@ -1,4 +1,4 @@
-"""Changes to the queue beyond sending and cancelling: again, earlier, later. No bpy here.
+"""Changes to the queue beyond sending and cancelling: again, first, last. No bpy here.
 
 The protocol keeps a job as it was sent, so a queued job that changes its turn is cancelled and sent anew under another
 id with another priority.
@@ -35,15 +35,14 @@ def send_again(job: Job, then: Callable[[Entry], Callable[[Job], None] | None], 
     return submit(uuid.uuid4().hex, entry.kind, entry.params, entry.inputs, then(entry), entry=entry, priority=turn)
 
 
-def move(job: Job, earlier: bool, then: Callable[[Entry], Callable[[Job], None] | None]) -> Job:
-    """Let a queued job run one turn earlier or later. ClientError when it cannot."""
+def move(job: Job, first: bool, then: Callable[[Entry], Callable[[Job], None] | None]) -> Job:
+    """Let a queued job run before all others that wait, or after them. ClientError when it cannot."""
     order = waiting()
     if job not in order:
         raise ClientError("Only a job that waits can change its turn.")
-    place = order.index(job) + (-1 if earlier else 1)
-    if not 0 <= place < len(order):
-        raise ClientError("It is first already." if earlier else "It is last already.")
-    priority = order[place].priority + (1 if earlier else -1)
+    if job is order[0 if first else -1]:
+        raise ClientError("It is first already." if first else "It is last already.")
+    priority = order[0].priority + 1 if first else order[-1].priority - 1
     if not PRIORITIES[0] <= priority <= PRIORITIES[1]:
         raise ClientError("The queue cannot be sorted any further. Wait until some of its jobs are done.")
     moved = send_again(job, then, priority)

@@ -80,13 +80,13 @@ class HOLOTIME_OT_retry_job(_JobOperator, bpy.types.Operator):
 
 
 class HOLOTIME_OT_move_job(_JobOperator, bpy.types.Operator):
-    """Let a waiting job run one turn earlier or later"""
+    """Let a waiting job run before all others that wait, or after them"""
 
     bl_idname = "holotime.move_job"
     bl_label = "Move Job"
 
     job: StringProperty(**JOB)
-    earlier: BoolProperty(name="Earlier", description="One turn earlier; otherwise one later", default=True)
+    first: BoolProperty(name="First", description="Before all others; otherwise after them", default=True)
 
     @classmethod
     def poll(cls, context):
@@ -100,7 +100,7 @@ class HOLOTIME_OT_move_job(_JobOperator, bpy.types.Operator):
         if job is None:
             return {"CANCELLED"}
         try:
-            moved = turns.move(job, self.earlier, results.on_success_of)
+            moved = turns.move(job, self.first, results.on_success_of)
         except client.ClientError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -121,8 +121,8 @@ class HOLOTIME_PT_queue(Panel, bpy.types.Panel):
         self._button(buttons, "holotime.cancel_job", "X", job, job is not None and not job.done)
         self._button(buttons, "holotime.retry_job", "FILE_REFRESH", job, job is not None and job.done)
         waits = job is not None and job.status == "queued"
-        self._button(buttons, "holotime.move_job", "TRIA_UP", job, waits).earlier = True
-        self._button(buttons, "holotime.move_job", "TRIA_DOWN", job, waits).earlier = False
+        self._button(buttons, "holotime.move_job", "TRIA_UP_BAR", job, waits).first = True
+        self._button(buttons, "holotime.move_job", "TRIA_DOWN_BAR", job, waits).first = False
         buttons.separator()
         buttons.operator("holotime.forget_finished", text="", icon="TRASH")
         if job:

@@ -100,20 +100,15 @@ def test_retry_and_turns(client, holotime, tmp_path):
         sent.append(client.jobs[client.latest_job])
     statuses = {"queued", "running"}
     assert client.wait(lambda: {job.status for job in sent} == statuses and len(turns.waiting()) >= 2, JOB_SECONDS)
-    *_, before, last = turns.waiting()
-    bpy.ops.holotime.move_job(job=last.id, earlier=True)
+    last = turns.waiting()[-1]
+    bpy.ops.holotime.move_job(job=last.id, first=True)
     moved = client.jobs[client.latest_job]
     assert moved.id != last.id
     assert last.id not in client.jobs
     assert client.wait(lambda: moved.status == "queued", START_SECONDS)
-    order = turns.waiting()
-    assert order.index(moved) == order.index(before) - 1
-    while turns.waiting()[0] != moved:
-        bpy.ops.holotime.move_job(job=moved.id, earlier=True)
-        moved = client.jobs[client.latest_job]
-        assert client.wait(lambda job=moved: job.status == "queued", START_SECONDS)
+    assert turns.waiting()[0] is moved
     with pytest.raises(RuntimeError, match="first already"):
-        bpy.ops.holotime.move_job(job=moved.id, earlier=True)
+        bpy.ops.holotime.move_job(job=moved.id, first=True)
     for job in list(client.jobs.values()):
         if not job.done:
             bpy.ops.holotime.cancel_job(job=job.id)
