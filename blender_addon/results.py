@@ -70,7 +70,7 @@ class Import:
 
 
 class FetchVideo:
-    """Fetch the video of a ``render`` job to a path."""
+    """Fetch the file of a ``render`` or ``export`` job to a path."""
 
     def __init__(self, path: str | Path = "") -> None:
         self._path = path
@@ -83,7 +83,7 @@ class FetchVideo:
             path = Path(self._path) if self._path else storage.results_folder(job.id) / name
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            last_error = f"The video cannot be written to {error.filename} ({error.strerror}). Choose another place."
+            last_error = f"The result cannot be written to {error.filename} ({error.strerror}). Choose another place."
             return
 
         def arrived(result: Any) -> None:
@@ -102,7 +102,7 @@ def failed(error: Exception) -> None:
 
 def on_success_of(entry: client.Entry) -> Callable[[client.Job], None] | None:
     """What to do when a job of this ledger entry succeeds."""
-    if entry.kind == "render":
+    if entry.kind in ("render", "export"):
         return FetchVideo(entry.output)
     return Import(entry.scene) if entry.auto_import else None
 

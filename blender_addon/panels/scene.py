@@ -127,6 +127,7 @@ class HOLOTIME_PT_files(_NeedsScene, bpy.types.Panel):
         row.operator("holotime.relink_scene", icon="FILE_FOLDER")
         row.operator("holotime.write_scene", icon="FILE_TICK")
         layout.operator("holotime.export_ply", icon="EXPORT")
+        layout.operator_menu_enum("holotime.export_scene", "format", text="Export by the Sidecar", icon="EXPORT")
 
 
 CLASSES = (HOLOTIME_PT_scene, HOLOTIME_PT_look, HOLOTIME_PT_playback, HOLOTIME_PT_files)

@@ -21,6 +21,7 @@ OPERATORS = {
     "clear_strokes",
     "estimate_light",
     "export_ply",
+    "export_scene",
     "forget_finished",
     "make_panorama",
     "mark_camera",

@@ -70,6 +70,15 @@ def test_from_panorama_to_video(client, holotime, tmp_path):
     assert client.wait(lambda: results.last_video == str(video), 30)
     assert b"st3d" in video.read_bytes()
 
+    if "export" in client.offers:
+        written = tmp_path / "out.ply"
+        bpy.ops.holotime.export_scene(format="ply", filepath=str(written))
+        exported = client.jobs[client.latest_job]
+        assert client.wait(lambda: exported.done, JOB_SECONDS)
+        assert exported.status == "succeeded", exported.error
+        assert client.wait(lambda: results.last_video == str(written), 30)
+        assert written.read_bytes().startswith(b"ply")
+
     bpy.ops.wm.read_homefile(use_empty=True)  # another file: the result can be brought into it again
     bpy.ops.holotime.import_result(job=job.id, directory=str(tmp_path / "again"))
     assert client.wait(lambda: results.last_import or results.last_error, 30)
