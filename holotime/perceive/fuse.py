@@ -2,13 +2,15 @@
 
 Every pixel is seen by two to five views. Their log distances are joined by mean shift (Comaniciu and Meer 2002)
 from the most central view: what agrees is averaged, what lies on another surface is left out, so nothing floats between
-two surfaces. Over time the same: a pixel that never changes has one distance in all frames; one that does is averaged
-with the frames around as far as they agree with it.
+two surfaces. Where no view sees an edge nearby there is only one surface, and views that differ are blended over. Over
+time the same: a pixel that never changes has one distance in all frames; one that does is averaged with the frames
+around as far as they agree with it.
 """
 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from holotime.perceive.align import Alignment
@@ -18,6 +20,9 @@ from holotime.progress import Progress, no_progress, track
 
 SLOTS = 4  # views at a pixel that are used at most
 NARROW, WIDE = 0.005, 0.1  # width of the mean-shift kernel in log distance, by how well the views agree
+APART = 1.0  # the kernel's width on a surface without edges, where views that differ are both a little wrong
+EDGE = 0.15  # log distance; a neighbourhood that spans more holds an edge
+REACH = 9  # pixels of a view that are a neighbourhood
 SMOOTH = 0.05  # log distance; between neighbours that differ by more there is an edge: the nearest one is taken
 WINDOW = 3.0  # frames; standard deviation of the average over time where something moves
 STILL_FRAMES = 32  # frames that decide about what stands still at most
@@ -51,7 +56,7 @@ def make_slots(directions: Tensor, views: Views) -> Slots:
     return Slots(index, share, weight)
 
 
-def _mode(values: Tensor, weight: Tensor, start: Tensor, width: float) -> Tensor:
+def _mode(values: Tensor, weight: Tensor, start: Tensor, width: float | Tensor) -> Tensor:
     """Mean shift of values [S, ...] with weights [S, ...] from ``start`` [...]; values must be finite."""
     centre = start
     for _ in range(3):
@@ -63,6 +68,14 @@ def _mode(values: Tensor, weight: Tensor, start: Tensor, width: float) -> Tensor
 def kernel_width(alignment: Alignment) -> float:
     """Difference in log distance up to which values count as one surface."""
     return min(max(5 * alignment.disagreement, NARROW), WIDE)
+
+
+def _edges(log_distance: Tensor) -> Tensor:
+    """[20, s, s] whether there is an edge, or the sky's border, within reach of a pixel of the views."""
+    far = log_distance.nan_to_num(posinf=20.0)[:, None]
+    high = F.max_pool2d(far, REACH, 1, REACH // 2)
+    low = -F.max_pool2d(-far, REACH, 1, REACH // 2)
+    return (high - low > EDGE)[:, 0]
 
 
 def fuse_views(log_distance: Tensor, slots: Slots, width: float = WIDE) -> Tensor:
@@ -81,7 +94,8 @@ def fuse_views(log_distance: Tensor, slots: Slots, width: float = WIDE) -> Tenso
     weight, weight_sky = slots.weight * solid, (slots.weight * sky).sum(0)
     first = solid.int().argmax(0, keepdim=True)  # the most central view that knows
     value = torch.where(solid, value, 0.0)
-    out = _mode(value, weight, value.gather(0, first)[0], width)
+    edge = (_edges(log_distance).reshape(-1)[slots.index[..., 0]] & (slots.weight > 0)).any(0)
+    out = _mode(value, weight, value.gather(0, first)[0], torch.where(edge, width, max(width, APART)))
     known = weight.sum(0) + weight_sky
     out = torch.where(weight_sky > 0.5 * known, torch.inf, out)
     return torch.where(known > 0, out, torch.nan)

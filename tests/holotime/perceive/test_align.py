@@ -330,3 +330,12 @@ def test_the_floor_on_ground_truth(name):
         still = np.isfinite(truth[1:] * truth[:-1]) & (np.abs(np.log(truth[1:] / truth[:-1])) < 0.005)
         jitter = np.abs(np.log(found[1:] / found[:-1]))
     assert jitter[still & np.isfinite(jitter)].mean() < 3e-3
+
+
+def test_views_that_differ_on_a_smooth_surface_leave_no_step():
+    views = Views.icosahedron(96, 1.3)
+    log = torch.ones(VIEWS, 96, 96) + 0.1 * torch.randn(VIEWS, 1, 1, generator=torch.Generator().manual_seed(0))
+    fused = fuse_views(log, make_slots(torch.from_numpy(sphere.directions(128).copy()), views), 0.02)
+    step = (fused - fused.roll(1, -1)).abs()[32:96]  # between neighbouring columns, away from the poles
+    assert step.max() < 0.08  # a ramp over a few columns; a hard switch between views is up to 0.3
+    assert (fused.max() - fused.min()) < 0.35
