@@ -27,13 +27,17 @@ def wrap_pad(image: Tensor, pad: int) -> Tensor:
 
 
 def edges(inverse: Tensor) -> Tensor:
-    """[T, H, W] bool: pixels next to a jump of inverse distance [T, H, W] (1/m), where colours are mixed."""
-    width = inverse.shape[-1]
-    per_radian = STEP * width / (2 * math.pi)
-    wide = wrap_pad(inverse, 1)[:, None]
-    high, low = F.max_pool2d(wide, 3, 1)[:, 0], -F.max_pool2d(-wide, 3, 1)[:, 0]
-    jump = ((high - low) * per_radian > EDGE) & (high > 1.05 * low)
-    return F.max_pool2d(wrap_pad(jump.float(), 1)[:, None], 3, 1)[:, 0] > 0
+    """[T, H, W] bool: pixels next to a jump of inverse distance [T, H, W] (1/m), where colours may be mixed.
+
+    Inverse distance is nearly linear on a plane, however steep (a floor towards the horizon), so its second difference
+    tells an edge from a slope.
+    """
+    limit = EDGE * 2 * math.pi / (STEP * inverse.shape[-1])
+    wide = wrap_pad(inverse, 1)
+    middle = 2 * wide[:, 1:-1, 1:-1]
+    across = (wide[:, 1:-1, 2:] - middle + wide[:, 1:-1, :-2]).abs()
+    down = (wide[:, 2:, 1:-1] - middle + wide[:, :-2, 1:-1]).abs()
+    return torch.maximum(across, down) > limit
 
 
 def far_sides(inverse: Tensor, edge: Tensor) -> Tensor:
