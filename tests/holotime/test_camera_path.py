@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -502,3 +503,90 @@ def test_the_module_stands_alone() -> None:
     imports = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     imports |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     assert {name.split(".")[0] for name in imports} <= sys.stdlib_module_names
+
+
+# --- paths keyed in Blender -------------------------------------------------------------------------------------------
+
+
+@given(preset_and_params(), st.tuples(st.floats(-2, 2), st.floats(-2, 2)), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_path_survives_its_file(case, shift, clipped) -> None:
+    preset, params = case
+    poses = [replace(p, shift=shift, clip=(0.1, 50.0) if clipped else None) for p in cp.evaluate(preset, 5, params)]
+    assert cp.from_json(cp.to_json(poses)) == poses
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fov_x": 4.0}, "Pose 0 .* 0.01 < fov_x < 3.1"),
+        ({"fov_x": None}, "cannot be read"),
+        ({"matrix": [[1, 0], [0, 1]]}, "not 4x4"),
+        ({"matrix": [[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]]}, "scaled or sheared"),
+        ({"matrix": [[-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}, "scaled or sheared"),
+        ({"shift": [0, math.nan]}, "lens shift"),
+        ({"shift": [1]}, "cannot be read"),
+        ({"clip": [5.0, 1.0]}, "the nearer must come first"),
+        ({"clip": [0.0, 1.0]}, "above 0"),
+    ],
+)
+def test_bad_path_files_name_the_pose_and_the_fault(change, words) -> None:
+    entry = {"matrix": [[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], "fov_x": 1.0} | change
+    with pytest.raises(cp.PathError, match=words):
+        cp.from_json(json.dumps([entry]))
+
+
+def test_files_that_are_no_path() -> None:
+    for text, words in (("[]", "0 poses"), ("{}", "0 poses"), ("no", "cannot be read"), ("[1]", "cannot be read")):
+        with pytest.raises(cp.PathError, match=words):
+            cp.from_json(text)
+
+
+@given(st.integers(16, 4000), st.integers(16, 4000), st.floats(8, 200), st.floats(10, 70))
+def test_a_blender_lens_sees_its_sensor_on_the_side_that_fits(width, height, lens, sensor) -> None:
+    def seen(fit):
+        fov_x, shift = cp.blender_lens(
+            width, height, lens=lens, sensor_width=sensor, sensor_height=sensor / 2, sensor_fit=fit, shift=(0.25, -0.5)
+        )
+        across = 2 * lens * math.tan(fov_x / 2)  # millimetres of film that the picture is wide
+        return across, shift
+
+    (wide, a), (high, b), (auto, c) = seen("HORIZONTAL"), seen("VERTICAL"), seen("AUTO")
+    assert wide == pytest.approx(sensor)
+    assert high * height / width == pytest.approx(sensor / 2)
+    assert max(auto, auto * height / width) == pytest.approx(sensor)
+    assert a == (0.25, -0.5)
+    assert b == pytest.approx((0.25 * height / width, -0.5 * height / width))
+    assert c == (pytest.approx(b) if height > width else a)
+
+
+def test_a_lens_without_a_picture_is_refused() -> None:
+    with pytest.raises(cp.PathError, match="above zero"):
+        cp.blender_lens(100, 100, lens=0.0)
+
+
+@given(st.floats(-3.1, 3.1), st.floats(-1.2, 1.2), st.floats(-3.0, 3.0))
+def test_levelling_keeps_place_and_heading(yaw, pitch, roll) -> None:
+    turn = cp._matmul(cp._UPRIGHT, cp._matmul(cp._matmul(cp._yaw(yaw), cp._pitch(pitch)), cp._roll(roll)))
+    (flat,) = cp.level([cp._pose(turn, (1.0, 2.0, 3.0), 1.0)])
+    assert flat.position == (1.0, 2.0, 3.0)
+    assert_cameras([flat])
+    look, down = matrices([flat])[0, :3, 2], matrices([flat])[0, :3, 1]
+    np.testing.assert_allclose(down, (0, 0, -1), atol=1e-12)
+    np.testing.assert_allclose(look, (math.sin(yaw), math.cos(yaw), 0), atol=1e-9)
+
+
+def test_levelling_a_view_straight_down_looks_ahead() -> None:
+    (flat,) = cp.level([cp._pose(cp.look_at((0.0, 0.0, -1.0)), (0.0, 0.0, 0.0), 1.0)])
+    assert flat.rotation == cp._UPRIGHT
+
+
+def test_composing_keeps_lens_shift_and_clip() -> None:
+    base = cp.evaluate(PRESETS["dolly"], 3)
+    poses = [replace(p, shift=(0.1 * i, 0.0), clip=(0.1, 10.0 + i)) for i, p in enumerate(base)]
+    middle = cp.resample(poses, 5)[1]
+    assert middle.shift == pytest.approx((0.05, 0.0))
+    assert middle.clip == pytest.approx((0.1, 10.5))
+    assert [p.shift for p in cp.scale(poses, 2.0)] == [p.shift for p in poses]
+    assert [p.clip for p in cp.level(poses)] == [p.clip for p in poses]
+    assert cp.placed(poses[1], (1.0, 2.0, 3.0)).shift == poses[1].shift
