@@ -5,6 +5,7 @@ numba rasterizer's own gradients, for small scenes.
 """
 
 from holotime.reconstruct.training.config import Rates, TrainConfig
+from holotime.reconstruct.training.growing import Delta, Sender, apply
 from holotime.reconstruct.training.model import SpacetimeGaussians
 from holotime.reconstruct.training.rasterizers import available
 from holotime.reconstruct.training.run import RECIPES, ReconstructConfig, backend_of, reconstruct
@@ -12,12 +13,15 @@ from holotime.reconstruct.training.trainer import Result, Trainer
 
 __all__ = [
     "RECIPES",
+    "Delta",
     "Rates",
     "ReconstructConfig",
     "Result",
+    "Sender",
     "SpacetimeGaussians",
     "TrainConfig",
     "Trainer",
+    "apply",
     "available",
     "backend_of",
     "reconstruct",

@@ -65,10 +65,10 @@ def test_cube_faces_show_what_the_panorama_shows():
     random = torch.Generator().manual_seed(1)
     direction = torch.nn.functional.normalize(torch.randn(3000, 3, generator=random), dim=-1)
     distance = 2 + 3 * torch.rand(3000, 1, generator=random)
-    values = (direction * distance, torch.randn(3000, 4, generator=random), distance * (
-        0.01 + 0.04 * torch.rand(3000, 3, generator=random)), 0.2 + 0.7 * torch.rand(3000, generator=random), torch.rand(
-        3000, 3, generator=random))  # fmt: skip
-    splats = Splats(values[0], torch.nn.functional.normalize(values[1], dim=-1), *values[2:])
+    quats = torch.nn.functional.normalize(torch.randn(3000, 4, generator=random), dim=-1)
+    scales = distance * (0.01 + 0.04 * torch.rand(3000, 3, generator=random))
+    opacities, colors = 0.2 + 0.7 * torch.rand(3000, generator=random), torch.rand(3000, 3, generator=random)
+    splats = Splats(direction * distance, quats, scales, opacities, colors)
     flat, cube = PanoramaRasterizer(128), CubeRasterizer(128, size=256)
     picture = flat.draw(splats, torch.zeros(3), flat.lens(None)).color[0]
     on_gpu = Splats(*(getattr(splats, n).cuda() for n in ("means", "quats", "scales", "opacities", "colors")))
