@@ -63,7 +63,7 @@ def perceive(
 def reconstruct(
     source: Annotated[Path, typer.Argument(help="A video, a folder of frames, or one image.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The scene to write (.safetensors).")],
-    distance: Annotated[Path | None, typer.Option(help="Distance to use: .npz [T,H,W], .exr in metres, or a depth picture.")] = None,
+    distance: Annotated[Path | None, typer.Option(help="Distance: .npz [T,H,W], .exr, or a depth picture.")] = None,
     backend: Backend = "auto",
     loop: Annotated[bool, typer.Option(help="The clip repeats.")] = False,
     recipe: Recipe = "auto",
