@@ -222,8 +222,8 @@ def footprint_gradients(
     )
     total = np.zeros((len(values), FORMS + VALUES), np.float64)
     _collect(prepared.entries, sums, total)
-    total = total.astype(np.float32)
-    return total[:, :FORMS], total[:, FORMS:]
+    rounded = total.astype(np.float32)
+    return rounded[:, :FORMS], rounded[:, FORMS:]
 
 
 def equirect_forms(
@@ -290,8 +290,10 @@ class _Panorama(torch.autograd.Function):
         pose = torch.as_tensor(np.asarray(ctx.camera.pose), dtype=means.dtype)
         with torch.enable_grad():
             leaves = [t.detach()[index].requires_grad_(True) for t in (means, quats, scales)]
-            where = (pose[:3, 3], pose[:3, :3].T, ctx.camera.height, ctx.low_pass)
-            forms, distance = equirect_forms(*leaves, *where)
+            origin, rotation = pose[:3, 3], pose[:3, :3].T
+            forms, distance = equirect_forms(
+                leaves[0], leaves[1], leaves[2], origin, rotation, ctx.camera.height, ctx.low_pass
+            )
             outputs = [forms, 1 / distance]
             slopes = [torch.from_numpy(by_form[touched, :9]), torch.from_numpy(by_value[touched, 3])]
             inner = torch.autograd.grad(outputs, leaves, slopes)

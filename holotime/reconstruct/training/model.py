@@ -10,7 +10,7 @@ RGB after rasterization. In mean, rotation and features dt is detached: a window
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ class SpacetimeGaussians:
     @classmethod
     def of(cls, scene: Scene4D, kind: Kind = "lite", device: torch.device | str = "cpu") -> "SpacetimeGaussians":
         """The scene as parameters. ``full`` begins as the same picture: the decoder's answer is the base colour."""
-        values = {n: torch.tensor(getattr(scene, n), device=device) for n in Scene4D.TENSORS}
+        values: dict[str, Any] = {n: torch.tensor(getattr(scene, n), device=device) for n in Scene4D.TENSORS}
         model = cls(**values)
         if kind == "full":
             # The output passes a sigmoid, so the base colour is stored as its logit.

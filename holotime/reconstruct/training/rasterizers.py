@@ -7,6 +7,7 @@ on one device is right on the other.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -78,9 +79,11 @@ class PanoramaRasterizer:
         """[1, 3, H, W]; splats that nobody can see are left out first."""
         camera = EquirectCamera(2 * self.height, self.height, upright(tuple(eye.tolist())))
         seen = torch.nonzero(splats.opacities.detach() >= 1 / 255)[:, 0]
-        shape = [t[seen] for t in (splats.means, splats.quats, splats.scales, splats.opacities)]
+        means, quats = splats.means[seen], splats.quats[seen]
+        scales, opacities = splats.scales[seen], splats.opacities[seen]
         # The kernels blend three channels; features of the full model take a pass for each three.
-        passes = [panorama(Splats(*shape, c[seen]), camera) for c in splats.colors.split(3, dim=-1)]
+        groups = splats.colors[seen].split(3, dim=-1)
+        passes = [panorama(Splats(means, quats, scales, opacities, c), camera) for c in groups]
         color = torch.cat([p[0] for p in passes], dim=-1)
         _, alpha, inverse = passes[0]
         return Drawn(color.permute(2, 0, 1)[None], alpha[None], inverse[None])
@@ -125,7 +128,8 @@ class CubeRasterizer:
         from gsplat import fully_fused_projection, isect_offset_encode, isect_tiles, rasterize_to_pixels
 
         size, eye = self.size, eye.to(self.device)
-        rotation = (lens.turn @ self._faces).mT  # world-to-camera
+        turn = torch.eye(3, device=self.device) if lens.turn is None else lens.turn
+        rotation = (turn @ self._faces).mT  # world-to-camera
         viewmats = torch.zeros(6, 4, 4, device=self.device)
         viewmats[:, :3, :3], viewmats[:, :3, 3], viewmats[:, 3, 3] = rotation, -rotation @ eye, 1
         offset = splats.means - eye
@@ -167,11 +171,18 @@ class CubeRasterizer:
         return Drawn(color, alpha[..., 0], picture[..., -1])
 
 
+@lru_cache(maxsize=1)
 def available() -> bool:
-    """Is there a CUDA device, and gsplat for it?"""
+    """Is there a CUDA device, and gsplat with kernels that load on it? (gsplat may first compile them.)"""
     import importlib.util
 
-    return torch.cuda.is_available() and importlib.util.find_spec("gsplat") is not None
+    if not torch.cuda.is_available() or importlib.util.find_spec("gsplat") is None:
+        return False
+    try:
+        from gsplat.cuda._backend import _C  # what its own functions call; None without a CUDA toolkit
+    except (ImportError, OSError, RuntimeError):
+        return False
+    return _C is not None
 
 
 def choose(height: int, device: str = "auto") -> Rasterizer:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -249,7 +250,7 @@ class Recipe:
     def scene(self) -> Scene4D:
         """The present state as a scene."""
         clip = self.clip
-        empty = {n: np.zeros((0, *tail), np.float32) for n, tail in Scene4D.TENSORS.items()}
+        empty: dict[str, Any] = {n: np.zeros((0, *tail), np.float32) for n, tail in Scene4D.TENSORS.items()}
         like = Scene4D(**empty, duration=clip.duration, fps=clip.fps, loop=clip.loop)
         like.provenance = {"recipe": "holotime", "iterations": self.steps, "seconds": round(self.spent, 1)}
         return self.model.scene(like)

@@ -29,7 +29,8 @@ def flow_masks(flows: F32, size: tuple[int, int]) -> tuple[NDArray[np.uint8], ND
     ``flows`` [N - 1, 512, 1024, 2] pixels; ``size`` (H, W) of the masks. More than one pixel either way counts;
     the second mask carries every such pixel along by its truncated flow, also across the poles (as published).
     """
-    before, after = [], []
+    before: list[NDArray[np.uint8]] = []
+    after: list[NDArray[np.uint8]] = []
     for flow in flows:
         moves = (np.abs(flow) > 1).any(-1)
         i, j = np.nonzero(moves)
@@ -38,7 +39,7 @@ def flow_masks(flows: F32, size: tuple[int, int]) -> tuple[NDArray[np.uint8], ND
         landed[np.trunc(i + v).astype(int) % moves.shape[0], np.trunc(j + u).astype(int) % moves.shape[1]] = 1
         for mask, out in ((moves.astype(np.uint8), before), (landed, after)):
             small = (cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > 0).astype(np.uint8)
-            out.append(cv2.dilate(small, KERNEL, iterations=2))
+            out.append(cv2.dilate(small, KERNEL, iterations=2).astype(np.uint8))
     return np.stack(before), np.stack(after)
 
 
@@ -63,8 +64,8 @@ def temporal_cloud(
     for i in range(count):
         size = (width // FRAMES_KEPT[i % 2], height // FRAMES_KEPT[i % 2])
         image, depth = cv2.resize(frames[i], size), cv2.resize(depths[i], size)
-        xyz, rgb = original.point_cloud(torch.from_numpy(image), torch.from_numpy(depth))
-        xyz, rgb = xyz.numpy().astype(np.float64), rgb.numpy()
+        cloud, tint = original.point_cloud(torch.from_numpy(image), torch.from_numpy(depth))
+        xyz, rgb = cloud.numpy().astype(np.float64), tint.numpy()
         if i % 2:
             mask = before[i - 1] | after[i - 1] | changes
             if i < count - 1:

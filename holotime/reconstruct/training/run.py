@@ -14,6 +14,7 @@ from holotime.perceive import ClipPerception
 from holotime.progress import Progress, no_progress, part
 from holotime.reconstruct.lift import LiftConfig, lift
 from holotime.reconstruct.training.config import TrainConfig
+from holotime.reconstruct.training.model import Kind
 from holotime.reconstruct.training.rasterizers import available
 from holotime.reconstruct.training.trainer import Snapshot, Trainer
 from holotime.scene4d import Scene4D
@@ -120,13 +121,13 @@ def _attempt(
     scene = lift(clip, perception, lifting, progress=part(progress, 0.0, 0.4) if trains else progress)
     if not trains:
         return scene
-    recipe = backend.partition(" ")[0]
+    recipe: Kind = "full" if backend.startswith("full") else "lite"
     settings = train or TrainConfig(steps=config.refine or GPU_STEPS)
     settings = dataclasses.replace(
         settings,
         model=recipe,
         seed=config.seed,
-        checkpoint=checkpoint or settings.checkpoint,  # type: ignore[arg-type]
+        checkpoint=checkpoint or settings.checkpoint,
     )
     trainer = Trainer(scene, clip, fitted(clip, perception), settings)
     trainer.resume()

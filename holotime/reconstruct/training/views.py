@@ -78,9 +78,9 @@ class Frames:
         inverse, edge = self.inverse[known].float(), self.edge[known]
         image = self.image(step.frame)
         if float(step.eye.abs().max()) > 0:
-            clean, known = self.cleaned(step.frame)
+            clean, sure = self.cleaned(step.frame)
             eye = step.eye.to(image.device)
-            color, seen, near = displaced(clean, known, inverse, edge, self.directions, eye, lens)
+            color, seen, near = displaced(clean, sure, inverse, edge, self.directions, eye, lens)
             return Target(color, seen, near, seen, None)
         maps = torch.stack([inverse, edge.to(inverse), self.behind[known].to(inverse)])
         maps = look(maps, lens) if lens.turn is None else sample(maps, lens.directions, "nearest")
