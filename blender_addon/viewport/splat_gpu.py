@@ -65,8 +65,9 @@ class SplatDrawer:
 
     def __init__(self, arrays: SplatArrays) -> None:
         """Upload the splats."""
-        self._means, self._centers = arrays.means, arrays.t_centers
-        self._motion = arrays.motion if np.any(arrays.motion) else None
+        self._means = arrays.means
+        self._moving = np.flatnonzero(arrays.motion.any((1, 2)))  # most splats stand still: only these cost time
+        self._motion, self._centers = arrays.motion[self._moving], arrays.t_centers[self._moving]
         self._count = len(arrays)
         self._data = _texture(_packed(arrays), "RGBA32F")
         self._order = None
@@ -123,7 +124,9 @@ class SplatDrawer:
         axis = away / max(float(np.linalg.norm(away)), 1e-9)
         if self._sorted and self._sorted[0] == time and float(self._sorted[1] @ axis) > TURNED:
             return
-        order = back_to_front(depths_at(self._means, self._motion, self._centers, time, axis))
+        depth = self._means @ axis
+        depth[self._moving] = depths_at(self._means[self._moving], self._motion, self._centers, time, axis)
+        order = back_to_front(depth)
         self._order = _texture(order.astype(np.float32), "R32F")
         self._sorted = (time, axis)
         self.sorts += 1

@@ -15,19 +15,15 @@ def scene_time(seconds: float, *, offset: float, speed: float, duration: float, 
     return float(min(max(clips, 0.0), 1.0))
 
 
-def depths_at(
-    means: np.ndarray, motion: np.ndarray | None, t_centers: np.ndarray, t: float, axis: np.ndarray
-) -> np.ndarray:
+def depths_at(means: np.ndarray, motion: np.ndarray, t_centers: np.ndarray, t: float, axis: np.ndarray) -> np.ndarray:
     """[N] float32 coordinate of each splat's position at ``t`` along ``axis`` [3].
 
-    means [N, 3], motion [N, 3, 3] or None for scenes in which nothing moves, t_centers [N]. The dot products are taken
-    of the coefficients first: four numbers a splat are then enough.
+    means [N, 3], motion [N, 3, 3], t_centers [N]. The dot products are taken of the coefficients first: four numbers a
+    splat are then enough.
     """
-    depth = means @ axis
-    if motion is not None:
-        c = motion @ axis  # [N, 3]
-        dt = t - t_centers
-        depth = depth + dt * (c[:, 0] + dt * (c[:, 1] + dt * c[:, 2]))
+    c = motion @ axis  # [N, 3]
+    dt = t - t_centers
+    depth = means @ axis + dt * (c[:, 0] + dt * (c[:, 1] + dt * c[:, 2]))
     return depth.astype(np.float32, copy=False)
 
 
