@@ -111,12 +111,11 @@ class _Meter:
 
     def _hidden(self, distance: NDArray[np.float32]) -> NDArray[np.bool_]:
         """[N] whether a splat stands behind everything that is seen around its direction, [H, W] metres."""
-        farthest = np.nan_to_num(distance, posinf=np.float32(1e6))
-        padded = sphere.pad(farthest, 1, 1)
-        farthest = cv2.dilate(padded, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
-        height, width = farthest.shape
+        farthest = np.nan_to_num(distance, posinf=1e6)
+        around = cv2.dilate(sphere.pad(farthest, 1, 1), np.ones((3, 3), np.uint8))[1:-1, 1:-1]
+        height, width = around.shape
         x, y = sphere.to_pixels(self.gaussians.means, height, width)
-        seen = farthest[np.minimum(y.astype(int), height - 1), x.astype(int) % width]
+        seen = around[np.minimum(y.astype(int), height - 1), x.astype(int) % width]
         return np.linalg.norm(self.gaussians.means, axis=1) > BEHIND * seen
 
     def _wrong(self, place: Array) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -45,9 +46,9 @@ class AudioTrack:
         """What becomes of it, for the report."""
         return f"{self.codec}, passed through" if self.passed else f"aac, encoded from {self.codec}"
 
-    def add_to(self, container: av.container.OutputContainer) -> Iterator[tuple[float, av.Packet]]:
+    def add_to(self, container: Any) -> Iterator[tuple[float, Any]]:
         """Add the stream to ``container``; (seconds, packet) of it in order, made as they are taken."""
-        source = av.open(str(self.path))
+        source: Any = av.open(str(self.path))
         stream = source.streams.audio[0]
         if self.passed:
             target = container.add_stream_from_template(stream)
@@ -59,9 +60,10 @@ class AudioTrack:
         target.codec_context.bit_rate = BIT_RATE * max(1, channels) // 2
         return self._encode(source, stream, target)
 
-    def _copy(self, source, stream, target) -> Iterator[tuple[float, av.Packet]]:
+    def _copy(self, source: Any, stream: Any, target: Any) -> Iterator[tuple[float, Any]]:
         with source:
             start = None
+            packet: Any
             for packet in source.demux(stream):
                 if packet.dts is None or packet.pts is None:
                     continue
@@ -73,7 +75,7 @@ class AudioTrack:
                 packet.stream = target
                 yield float(seconds), packet
 
-    def _encode(self, source, stream, target) -> Iterator[tuple[float, av.Packet]]:
+    def _encode(self, source: Any, stream: Any, target: Any) -> Iterator[tuple[float, Any]]:
         with source:
             context = target.codec_context
             resampler = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
@@ -84,7 +86,7 @@ class AudioTrack:
                 yield float(seconds), packet
 
     @staticmethod
-    def _packets(source, stream, resampler, target) -> Iterator[av.Packet]:
+    def _packets(source: Any, stream: Any, resampler: Any, target: Any) -> Iterator[Any]:
         samples = 0
         for frame in source.decode(stream):
             for piece in resampler.resample(frame):

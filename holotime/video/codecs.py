@@ -7,7 +7,7 @@ A.3, level 6.x) all end near 35.65 million pixels a picture; no decoder has to t
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import av
 
@@ -228,7 +228,7 @@ def choose(codec: Codec, width: int, height: int, bits: int, *, hardware: Hardwa
 def _why_not(encoder: str, pixel_format: str, width: int, height: int) -> str:
     """Empty if an encoder opens for such pictures here, else why not."""
     try:
-        context = av.CodecContext.create(encoder, "w")
+        context: Any = av.CodecContext.create(encoder, "w")
     except (ValueError, LookupError):
         return f"this FFmpeg has no {encoder}"
     formats = {f.name for f in context.codec.video_formats or ()}

@@ -14,6 +14,7 @@ BEHIND = ("fill", "transparent", "black")
 DISTANCES = ("none", "ray", "planar")
 STEREO = ("ods", "vr180")
 WIDTH = 1024  # pixels, of one eye
+CUBE_WIDTH = 1536  # pixels: faces of 512
 FLAT_ASPECT = 16 / 9
 
 
@@ -68,7 +69,7 @@ class RenderConfig:
         projection, preset = self.shape(), self.video_preset()
         if self.width is None and preset is not None:
             return preset.width, preset.height
-        width = self.width or WIDTH
+        width = self.width or (CUBE_WIDTH if projection == "cubemap" else WIDTH)
         if projection == "perspective":
             ratio = preset.height / preset.width if preset is not None else 1 / FLAT_ASPECT
             return width, self.height or max(2, round(width * ratio / 2) * 2)
@@ -76,7 +77,8 @@ class RenderConfig:
         fits = size_of(projection, whole)
         if fits[0] != whole:
             step = STEPS[projection] // (2 if projection == "vr180" else 1)
-            raise InputError(f"The width of a {projection} picture must be a multiple of {step}, got {width}.")
+            near = max(step, round(width / step) * step)
+            raise InputError(f"The width of a {projection} picture must be a multiple of {step}: {near}, not {width}.")
         if self.height is not None and self.height != fits[1]:
             across, down = SHAPES[projection]
             raise InputError(f"A {projection} picture is {across}:{down}; leave out the height.")
@@ -86,6 +88,7 @@ class RenderConfig:
         """(codec, bits, crf) of the video."""
         preset = self.video_preset()
         codec = self.codec or (preset.codec if preset is not None else "h264")
-        same = preset is not None and codec == preset.codec
-        bits = self.bits or (preset.bits if same else min(CODECS[codec].pixels))
-        return codec, bits, self.crf if self.crf is not None or not same else preset.crf
+        bits, crf = min(CODECS[codec].pixels), None
+        if preset is not None and codec == preset.codec:
+            bits, crf = preset.bits, preset.crf
+        return codec, self.bits or bits, self.crf if self.crf is not None else crf

@@ -71,14 +71,15 @@ class SegmentWriter:
     def __init__(self, path: Path, settings: EncodeSettings) -> None:
         self.settings, self.frames, self.delay, self._packets = settings, 0, 0, 0
         encoder = settings.encoder
-        self.container = av.open(str(path), "w", format=settings.container)
+        self.container: Any = av.open(str(path), "w", format=settings.container)
         options = encoder.options(
             settings.crf, settings.effort, settings.gop, settings.width * settings.height, settings.threads
         )
-        self.stream = self.container.add_stream(encoder.name, rate=settings.rate, options=options)
-        self.stream.width, self.stream.height = settings.width, settings.height
-        self.stream.pix_fmt = encoder.pixel_format
-        context = self.stream.codec_context
+        stream: Any = self.container.add_stream(encoder.name, rate=settings.rate, options=options)
+        self.stream = stream
+        stream.width, stream.height = settings.width, settings.height
+        stream.pix_fmt = encoder.pixel_format
+        context = stream.codec_context
         context.thread_count = settings.threads
         context.color_range, context.colorspace = LIMITED, BT709
         context.color_primaries, context.color_trc = BT709, BT709
@@ -106,7 +107,7 @@ class SegmentWriter:
         self._mux(self.stream.encode())
         self.container.close()
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             # How far decoding order runs ahead of showing order: whoever joins segments needs the largest one.
             shown = round(packet.pts * packet.time_base * self.settings.rate)

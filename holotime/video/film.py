@@ -222,7 +222,7 @@ def scene_digest(scene: Scene4D) -> str:
     """sha256 in hex of everything that decides how a scene looks."""
     digest = hashlib.sha256(repr((scene.duration, scene.fps, scene.loop)).encode())
     for name in scene.TENSORS:
-        digest.update(np.ascontiguousarray(getattr(scene, name)))
+        digest.update(getattr(scene, name).tobytes())
     return digest.hexdigest()
 
 

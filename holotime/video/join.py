@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -43,8 +44,8 @@ def join_segments(
 
 
 def _packets(
-    segments: Sequence[tuple[Path, int]], rate: Fraction, delay: int, stream: av.VideoStream, extradata: bytes | None
-) -> Iterator[tuple[float, av.Packet]]:
+    segments: Sequence[tuple[Path, int]], rate: Fraction, delay: int, stream: Any, extradata: bytes | None
+) -> Iterator[tuple[float, Any]]:
     """(seconds, packet) of all segments, in the order of decoding."""
     count = 0
     for path, start in segments:

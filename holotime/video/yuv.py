@@ -112,5 +112,5 @@ def to_video_frame(picture: NDArray, pixel_format: str) -> av.VideoFrame:
 def _plane(plane: "av.video.plane.VideoPlane", unit: int) -> NDArray:
     """The pixels [H, W] of a plane of FFmpeg's frame, to be written to."""
     kind = np.dtype(np.uint8 if unit == 1 else np.uint16)
-    rows = np.frombuffer(plane, kind)[: plane.line_size // kind.itemsize * plane.height]
+    rows = np.frombuffer(memoryview(plane), kind)[: plane.line_size // kind.itemsize * plane.height]
     return rows.reshape(plane.height, -1)[:, : plane.width]

@@ -14,7 +14,7 @@ from holotime.camera_path import Pose
 from holotime.clip import read_clip
 from holotime.errors import Cancelled, InputError
 from holotime.presets import presets_root
-from holotime.render.views import View, renderer
+from holotime.render.views import PROJECTIONS, View, renderer
 from holotime.safe_walk import SafeWalk, walk_directions
 from holotime.scene4d import ALWAYS, Scene4D
 from holotime.video.config import RenderConfig
@@ -269,6 +269,13 @@ def test_a_lens_with_shift_and_clip_reaches_the_picture():
     assert np.abs(a.color - c.color).max() > 0.2  # the shell, 4 m away, is gone
 
 
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_every_projection_has_a_size_that_a_video_takes(projection):
+    width, height = wish(projection=projection).size()
+    assert width % 2 == height % 2 == 0
+    View(projection, (width, height))
+
+
 def test_presets_give_size_codec_and_quality(tmp_path):
     assert wish(preset="quest3").size() == (5760, 5760)
     assert wish(preset="quest3").encoding() == ("h265", 8, 20)
@@ -298,7 +305,7 @@ def test_the_name_that_players_want_is_suggested(tmp_path):
         ({"preset": "quest3", "width": 6144}, "v.mp4", r"Meta Quest 3 decodes H\.265 up to 35\.4 MP"),
         ({"preset": "quest3", "codec": "prores"}, "v.mov", "does not play ProRes"),
         ({"projection": "ods", "width": 8192}, "v.mp4", r"67\.1 MP\) is beyond the highest level of H\.264"),
-        ({"projection": "ods", "width": 63}, "v.mp4", "multiple of 2"),
+        ({"projection": "ods", "width": 63}, "v.mp4", "multiple of 2: 64, not 63"),
         ({"projection": "equirect", "width": 64, "height": 64}, "v.mp4", "leave out the height"),
         ({"projection": "equirect", "camera": "spin"}, "v.mp4", "no camera path 'spin'. Choose one of: back_and_forth"),
         ({"projection": "equirect", "camera": "llff", "parameters": {"radios": 1}}, "v.mp4", "no parameter 'radios'"),
