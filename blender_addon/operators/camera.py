@@ -135,10 +135,17 @@ class HOLOTIME_OT_select_camera(bpy.types.Operator):
 def camera_poses(context, obj: bpy.types.Object | None) -> list[dict]:
     """What the sidecar calls a path: the scene's camera at every frame, relative to the HoloTime scene's eye.
 
-    One {"matrix": 4x4 camera-to-world with OpenCV axes, "fov_x": radians} a frame. Markers bound to cameras count.
+    One {"matrix": 4x4 camera-to-world with OpenCV axes, "fov_x": radians, "shift", "clip"} a frame. Markers bound to
+    cameras count, and so do keys of the lens.
     """
     from ..cameras.axes import opencv_to_blender
+    from ..vendor.camera_path import blender_lens
 
+    render = context.scene.render
+    size = (
+        round(render.resolution_x * render.pixel_aspect_x * 100),  # square pixels; only their proportion counts
+        round(render.resolution_y * render.pixel_aspect_y * 100),
+    )
     scene, poses = context.scene, []
     now = scene.frame_current
     to_eye = obj.matrix_world.inverted_safe() if obj else None
@@ -150,8 +157,22 @@ def camera_poses(context, obj: bpy.types.Object | None) -> list[dict]:
             ).decompose()
             matrix = turn.to_matrix().to_4x4()
             matrix.translation = place
+            data = scene.camera.data
+            fov_x, shift = blender_lens(
+                *size,
+                lens=data.lens,
+                sensor_width=data.sensor_width,
+                sensor_height=data.sensor_height,
+                sensor_fit=data.sensor_fit,
+                shift=(data.shift_x, data.shift_y),
+            )
             poses.append(
-                {"matrix": [list(row) for row in opencv_to_blender(matrix)], "fov_x": scene.camera.data.angle_x}
+                {
+                    "matrix": [list(row) for row in opencv_to_blender(matrix)],
+                    "fov_x": fov_x,
+                    "shift": shift,
+                    "clip": (data.clip_start, data.clip_end),
+                }
             )
     finally:
         scene.frame_set(now)

@@ -51,7 +51,8 @@ class HOLOTIME_OT_render_vr(bpy.types.Operator):
         if settings.vr_projection == "ods":
             params["ipd"] = settings.vr_eye_distance
         if settings.vr_projection == "perspective":
-            ratio = scene.render.resolution_y / scene.render.resolution_x
+            render = scene.render
+            ratio = render.resolution_y * render.pixel_aspect_y / (render.resolution_x * render.pixel_aspect_x)
             params["height"] = 2 * round(settings.vr_width * ratio / 2)
             params["fps"] = scene.render.fps / scene.render.fps_base
             inputs["path"] = str(write_path(context, obj, storage.user_folder("paths") / f"{job}.json"))

@@ -225,3 +225,29 @@ def test_presets_of_the_panels_are_found_and_run(holotime):
     mine = bpy.utils.preset_find("Mine", "holotime/quality")
     bpy.ops.script.execute_preset(filepath=mine, menu_idname="HOLOTIME_PT_quality_presets")
     assert scene.holotime.width == 512
+
+
+@pytest.mark.parametrize(("size", "fit"), [((960, 540), "AUTO"), ((540, 960), "AUTO"), ((960, 540), "VERTICAL")])
+def test_the_sidecar_sees_what_blenders_camera_frames(holotime, size, fit):
+    """The corners of the camera's frame, as Blender gives them, are the corners of the picture of the path."""
+    from bl_ext.user_default.holotime.operators.camera import camera_poses
+    from bl_ext.user_default.holotime.vendor import camera_path
+
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y = size
+    data = bpy.data.cameras.new("lens")
+    data.lens, data.sensor_width, data.sensor_height, data.sensor_fit = 28.0, 30.0, 20.0, fit
+    data.shift_x, data.shift_y, data.clip_start, data.clip_end = 0.1, -0.05, 0.2, 300.0
+    scene.camera = bpy.data.objects.new("lens", data)
+    scene.collection.objects.link(scene.camera)
+    scene.frame_start = scene.frame_end = 1
+    (pose,) = camera_path.from_json(json.dumps(camera_poses(bpy.context, None)))
+    assert pose.clip == pytest.approx((0.2, 300.0))
+    corners = np.array([np.array(c) / -c[2] for c in data.view_frame(scene=scene)])  # x right, y up, at depth one
+    half = math.tan(pose.fov_x / 2)
+    middle = 2 * half * np.array(pose.shift)
+    aspect = size[1] / size[0]
+    np.testing.assert_allclose(corners[:, 0].max(), middle[0] + half, atol=1e-5)
+    np.testing.assert_allclose(corners[:, 0].min(), middle[0] - half, atol=1e-5)
+    np.testing.assert_allclose(corners[:, 1].max(), middle[1] + half * aspect, atol=1e-5)
+    np.testing.assert_allclose(corners[:, 1].min(), middle[1] - half * aspect, atol=1e-5)
