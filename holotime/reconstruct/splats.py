@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from holotime.reconstruct.surface import Surface
 from holotime.render.jit import compiled, spread
 
-OVERLAP = 0.56  # standard deviation of a splat in units of the spacing of its neighbours: no holes, no grid, little blur
+OVERLAP = 0.56  # standard deviation of a splat in units of the spacing of its neighbours: no grid, little blur
 MOST_APART = 0.03  # relative distance between the first and the last rank of neighbours at most
 FLATNESS = 0.1  # thickness along the normal over the smaller of the other two axes
 F32 = NDArray[np.float32]
