@@ -23,7 +23,7 @@ PACKAGES = (
     *("libgl1-mesa-dri", "libegl1", "libgl1", "libglx-mesa0", "libegl-mesa0", "xvfb", "xauth", "fonts-dejavu-core"),
 )
 COMPLETE = "holotime-gui-complete"  # a file in the folder, written last: the Blender version
-DEFAULT_MIRROR = "http://deb.debian.org/debian/"
+MIRROR = "HOLOTIME_DEBIAN_MIRROR"  # environment variable: the address of a Debian mirror, where apt uses none
 
 
 class ChrootError(Exception):
@@ -48,7 +48,9 @@ def why_not() -> str:
 
 
 def mirror() -> str:
-    """The Debian mirror of this machine's own apt sources."""
+    """The Debian mirror that the environment names, else that of this machine's own apt sources. Raises ChrootError."""
+    if os.environ.get(MIRROR):
+        return os.environ[MIRROR]
     run = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Identifier: Packages"],
         capture_output=True,
@@ -56,7 +58,9 @@ def mirror() -> str:
         check=False,
     )
     found = [line for line in run.stdout.split() if re.search(r"/debian/?$", line)]
-    return found[0] if found else DEFAULT_MIRROR
+    if not found:
+        raise ChrootError(f"apt uses no Debian mirror here. Set {MIRROR} to the address of one.")
+    return found[0]
 
 
 def make(folder: Path, say=print) -> str:
