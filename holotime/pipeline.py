@@ -34,7 +34,7 @@ from holotime.report import write_report
 from holotime.safe_walk import measure
 from holotime.scene4d import Scene4D
 
-STAGE_VERSIONS = {"perceive": 1, "animate": 2, "track": 1, "reconstruct": 4}
+STAGE_VERSIONS = {"perceive": 1, "animate": 3, "track": 1, "reconstruct": 4}
 T = TypeVar("T")
 
 # (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.

@@ -8,7 +8,7 @@ from holotime.quality import seam_ratio
 
 TOLERANCE = 1.02  # a seam ratio up to this is as good as any other place
 BAND = (0.97, 1.03)  # seam ratios that an animated frame is left at
-GAINS = (0.5, 1.5)  # of the step across the seam; more would be seen
+GAINS = (0.5, 2.0)  # of the step across the seam; more would be seen
 
 
 def heal_seam(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
