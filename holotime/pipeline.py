@@ -108,7 +108,7 @@ class _Stages:
             made.append(make(lambda fraction, note="": self.progress(stage, fraction, note, None)))
             save(made[0], folder)
 
-        folder, was_there = self.cache.get(stage, digest_of(stage=stage, version=STAGE_VERSIONS[stage], key=key), fill)
+        folder, was_there = self.cache.get(stage, key, fill)
         result = made[0] if made else load(folder)
         if was_there:
             self.reused.append(stage)
@@ -147,7 +147,7 @@ def generate(
     stages.seconds["panorama"] = time.perf_counter() - start
     progress("panorama", 1.0, "", _preview(panorama.image))
 
-    look_key = digest_of(up=key, backend=config.perceive)
+    look_key = _stage_key("perceive", key, backend=config.perceive)
     still: ImagePerception = stages.run(
         "perceive",
         look_key,
@@ -157,7 +157,7 @@ def generate(
     )
     progress("perceive", 1.0, "", _preview(report_pictures.distance_map(still.distance)))
 
-    clip_key = digest_of(up=look_key, config=moves, hint=hint_digest, animator=config.animator)
+    clip_key = _stage_key("animate", look_key, config=moves, hint=hint_digest, animator=config.animator)
     animated: Animated = stages.run(
         "animate",
         clip_key,
@@ -178,7 +178,7 @@ def generate(
     clip = animated.clip
     progress("animate", 1.0, "", _preview(clip.frames[len(clip) // 2]))
 
-    track_key = digest_of(up=clip_key, backend=config.perceive)
+    track_key = _stage_key("track", clip_key, backend=config.perceive)
     perception: ClipPerception = stages.run(
         "track",
         track_key,
@@ -196,8 +196,12 @@ def generate(
         "render": "cpu",
     }
 
-    scene_key = digest_of(
-        up=track_key, config=dataclasses.asdict(rebuild), prompt=config.prompt, backend=reconstruct_backend
+    scene_key = _stage_key(
+        "reconstruct",
+        track_key,
+        config=dataclasses.asdict(rebuild),
+        prompt=config.prompt,
+        backend=reconstruct_backend,
     )
 
     def reconstruct(report: Progress) -> Scene4D:
@@ -290,6 +294,11 @@ def write_results(result: Generated, folder: Path) -> dict[str, Path]:
     write_report(folder, result.report)
     names = ["clip.mp4", "scene.safetensors", "report.json", "report.html", *sheets]
     return {name: folder / name for name in names}
+
+
+def _stage_key(stage: str, up: str, **settings: Any) -> str:
+    """The key of a stage's result: how it is made, and from what. A new version of a stage renews all that follow."""
+    return digest_of(stage=stage, version=STAGE_VERSIONS[stage], up=up, **settings)
 
 
 def _drop_if_damaged(checkpoint: Path) -> None:

@@ -10,7 +10,7 @@ from holotime import samples
 from holotime.clip import read_clip
 from holotime.errors import Cancelled, InputError
 from holotime.jobs import run_job
-from holotime.pipeline import GenerateConfig, generate
+from holotime.pipeline import STAGE_VERSIONS, GenerateConfig, generate
 from holotime.scene4d import Scene4D
 
 SMALL = {"width": 256, "frames": 4, "budget": 20_000, "sweeps": 1}
@@ -75,6 +75,14 @@ def test_the_same_job_again_is_read_not_made_and_gives_the_same_bytes(job, tmp_p
     other = run_job("generate", SMALL | {"sweeps": 0}, {"panorama": panorama}, tmp_path, cache, quiet)
     notes = json.loads(other["report.json"].read_text())["notes"]
     assert sum("reused" in note for note in notes) == 3, "only the reconstruction depends on the sweeps"
+
+
+def test_a_new_version_of_a_stage_renews_what_follows(job, tmp_path, monkeypatch):
+    _, cache, _, _, panorama = job
+    monkeypatch.setitem(STAGE_VERSIONS, "animate", STAGE_VERSIONS["animate"] + 1)
+    run_job("generate", SMALL, {"panorama": panorama}, tmp_path, cache, quiet)
+    notes = json.loads((tmp_path / "report.json").read_text())["notes"]
+    assert [note.split(":")[0] for note in notes if "reused" in note] == ["perceive"]
 
 
 def test_a_cancelled_job_leaves_no_half_result(job, tmp_path):
