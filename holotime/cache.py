@@ -17,36 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from holotime.files import digest_file, file_to_disk, folder_to_disk
+
 log = logging.getLogger(__name__)
 MANIFEST = "digests.json"  # in a result: {path below it: sha256}; written last
-
-
-def digest_file(path: Path) -> str:
-    """sha256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(**what: Any) -> str:
     """sha256 in hex of anything that JSON can hold; independent of the order of keys."""
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file's bytes are on the disk."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _folder_to_disk(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk; Windows has no such call."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -85,14 +64,14 @@ class StageCache:
             (partial / MANIFEST).write_text(json.dumps(_digests(partial)), encoding="utf-8")
             for path in partial.rglob("*"):
                 if path.is_file():
-                    _to_disk(path)  # a power cut after the rename must not leave a named but empty result
-            _folder_to_disk(partial)
+                    file_to_disk(path)  # a power cut after the rename must not leave a named but empty result
+            folder_to_disk(partial)
             try:
                 partial.rename(place)
             except OSError:
                 if not place.is_dir():  # another process was faster otherwise: its result is the same
                     raise
-            _folder_to_disk(self.root)
+            folder_to_disk(self.root)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return place, False

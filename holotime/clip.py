@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holotime.errors import InputError
+from holotime.files import whole_file
 from holotime.progress import Progress, no_progress
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
@@ -150,37 +151,32 @@ def write_frames(
     H and W must be even. The file appears under its name only when it is complete.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part.mp4")
     rate = Fraction(fps).limit_denominator(1001)
-    try:
-        with av.open(str(partial), "w", options={"movflags": "+faststart"}) as container:
-            if comment:
-                container.metadata["comment"] = comment
-            stream = None
-            for i, frame in enumerate(frames):
-                if stream is None:
-                    stream = container.add_stream("libx264", rate=rate)
-                    stream.height, stream.width = frame.shape[:2]
-                    stream.pix_fmt = "yuv420p"
-                    stream.options = {"crf": str(crf), "preset": "medium", "tune": "grain"}
-                    context = stream.codec_context
-                    context.color_range, context.colorspace = 1, 1  # limited range, BT.709
-                    context.color_primaries, context.color_trc = 1, 1
-                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                # Through 4:4:4, because FFmpeg's direct conversion from RGB rounds down and darkens the picture.
-                picture = picture.reformat(format="yuv444p", dst_colorspace="ITU709", dst_color_range="MPEG")
-                picture = picture.reformat(format="yuv420p")
-                picture.pts = i
-                picture.time_base = 1 / rate
-                container.mux(stream.encode(picture))
-                progress((i + 1) / total if total else 0.0, "encoding")
+    options = {"movflags": "+faststart"}
+    with whole_file(path) as partial, av.open(str(partial), "w", format="mp4", options=options) as container:
+        if comment:
+            container.metadata["comment"] = comment
+        stream = None
+        for i, frame in enumerate(frames):
             if stream is None:
-                raise InputError(f"There are no frames to write to {path}.")
-            container.mux(stream.encode())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+                stream = container.add_stream("libx264", rate=rate)
+                stream.height, stream.width = frame.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.options = {"crf": str(crf), "preset": "medium", "tune": "grain"}
+                context = stream.codec_context
+                context.color_range, context.colorspace = 1, 1  # limited range, BT.709
+                context.color_primaries, context.color_trc = 1, 1
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            # Through 4:4:4, because FFmpeg's direct conversion from RGB rounds down and darkens the picture.
+            picture = picture.reformat(format="yuv444p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            picture = picture.reformat(format="yuv420p")
+            picture.pts = i
+            picture.time_base = 1 / rate
+            container.mux(stream.encode(picture))
+            progress((i + 1) / total if total else 0.0, "encoding")
+        if stream is None:
+            raise InputError(f"There are no frames to write to {path}.")
+        container.mux(stream.encode())
     return path
 
 

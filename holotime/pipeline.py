@@ -8,6 +8,7 @@ off goes on where it was. Bump a stage's version below when its code gives anoth
 import dataclasses
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 from holotime import __version__, quality, report_pictures
 from holotime.animate import Animated, dispatch
 from holotime.animate.registry import ANIMATORS, CHECKPOINTS
-from holotime.cache import StageCache, digest_file, digest_of
+from holotime.cache import StageCache, digest_of
 from holotime.clip import Clip, read_image_with_alpha, write_clip
 from holotime.config import setting
 from holotime.errors import InputError
+from holotime.files import digest_file
 from holotime.job_context import LOW, NO_CONTEXT, JobContext
 from holotime.panorama import FITS, load_panorama
 from holotime.perceive import ClipPerception, ImagePerception, perceive_clip, perceive_image
@@ -30,6 +32,8 @@ from holotime.progress import Progress, part
 from holotime.reconstruct import coverage, eye_psnr
 from holotime.reconstruct.training import RECIPES, ReconstructConfig, backend_of
 from holotime.reconstruct.training import reconstruct as make_scene
+from holotime.reconstruct.training.live import LiveScene
+from holotime.reconstruct.training.trainer import Snapshot
 from holotime.report import write_report
 from holotime.safe_walk import measure
 from holotime.scene4d import Scene4D
@@ -71,6 +75,7 @@ class GenerateConfig:
     sweeps: int = setting(3, "colour corrections of the scene against the clip", range=(0, 10))
     recipe: str = setting("auto", "how the scene is made; auto: trained where a GPU allows it", choices=RECIPES)
     train_steps: int = setting(0, "training steps of the scene; 0: by the recipe", range=(0, 1_000_000))
+    live: bool = setting(True, "show the scene while it is trained")
 
 
 @dataclass
@@ -208,7 +213,10 @@ def generate(
         folder = context.checkpoints("reconstruct", scene_key) or cache_dir
         kept = folder / f"reconstruct-{scene_key[:32]}.checkpoint"
         _drop_if_damaged(kept)
-        scene = make_scene(clip, perception, rebuild, progress=part(report, 0.0, 0.8), checkpoint=kept)
+        with _live(clip, config, context) as snapshot:
+            scene = make_scene(
+                clip, perception, rebuild, progress=part(report, 0.0, 0.8), checkpoint=kept, snapshot=snapshot
+            )
         kept.unlink(missing_ok=True)
         scene.safe_walk = measure(scene, progress=part(report, 0.8, 1.0)).as_dict()
         scene.provenance |= {
@@ -228,7 +236,7 @@ def generate(
         lambda result, folder: _ignore(result.save(folder / "scene.safetensors")),
         lambda folder: Scene4D.load(folder / "scene.safetensors"),
     )
-    progress("reconstruct", 1.0, "", _preview(_from_the_eye(scene)))
+    progress("reconstruct", 1.0, "", _preview(_from_the_eye(scene, 0.5, 512, 256)[0]))
 
     progress("report", 0.0, "", None)
     stage_start = time.perf_counter()
@@ -267,15 +275,12 @@ def generate(
 
 def write_results(result: Generated, folder: Path) -> dict[str, Path]:
     """Write clip.mp4, scene.safetensors, the report and its pictures; name -> path of every file."""
-    from holotime.render import EquirectCamera, fill_holes, rasterize
-
     folder.mkdir(parents=True, exist_ok=True)
     clip, scene = result.clip, result.scene
     write_clip(folder / "clip.mp4", clip)
     scene.save(folder / "scene.safetensors")
     middle = len(clip) // 2
-    picture = rasterize(scene.at(float(clip.times[middle])), EquirectCamera(clip.width, clip.height))
-    eye = np.round(255 * np.clip(fill_holes(picture), 0, 1)).astype(np.uint8)
+    eye, alpha = _from_the_eye(scene, float(clip.times[middle]), clip.width, clip.height)
     sheets = {
         "report_contact.jpg": report_pictures.contact_sheet(clip.frames),
         "report_seam.jpg": report_pictures.seam_strip(clip.frames),
@@ -287,7 +292,7 @@ def write_results(result: Generated, folder: Path) -> dict[str, Path]:
             report_pictures.thumbnail(eye, 768),
             ("clip", f"scene, {result.report['eye_psnr_db']:.1f} dB"),
         ),
-        "report_coverage.jpg": report_pictures.coverage_map(picture.alpha),
+        "report_coverage.jpg": report_pictures.coverage_map(alpha),
     }
     for name, image in sheets.items():
         (folder / name).write_bytes(report_pictures.jpeg(image))
@@ -299,6 +304,13 @@ def write_results(result: Generated, folder: Path) -> dict[str, Path]:
 def _stage_key(stage: str, up: str, **settings: Any) -> str:
     """The key of a stage's result: how it is made, and from what. A new version of a stage renews all that follow."""
     return digest_of(stage=stage, version=STAGE_VERSIONS[stage], up=up, **settings)
+
+
+def _live(clip: Clip, config: GenerateConfig, context: JobContext) -> AbstractContextManager[Snapshot | None]:
+    """What sees the scene while it is trained: somebody who wants to, or nobody."""
+    if not config.live or context.publish is None:
+        return nullcontext()
+    return LiveScene(context.publish, duration=clip.duration, fps=clip.fps, loop=clip.loop)
 
 
 def _drop_if_damaged(checkpoint: Path) -> None:
@@ -313,12 +325,12 @@ def _drop_if_damaged(checkpoint: Path) -> None:
         checkpoint.unlink()
 
 
-def _from_the_eye(scene: Scene4D) -> NDArray[np.uint8]:
-    """[256, 512, 3] the scene's middle, for a thumbnail."""
+def _from_the_eye(scene: Scene4D, t: float, width: int, height: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """([height, width, 3] the scene at t in [0, 1] with its holes filled, [height, width] opacity)."""
     from holotime.render import EquirectCamera, fill_holes, rasterize
 
-    picture = fill_holes(rasterize(scene.at(0.5), EquirectCamera(512, 256)))
-    return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    picture = rasterize(scene.at(t), EquirectCamera(width, height))
+    return np.round(255 * np.clip(fill_holes(picture), 0, 1)).astype(np.uint8), picture.alpha
 
 
 def _preview(image: NDArray[np.uint8]) -> bytes:

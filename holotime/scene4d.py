@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from holotime.errors import InputError
+from holotime.files import write_whole
 
 FORMAT_VERSION = 1
 ALWAYS = 20.0  # a t_log_scale this large makes the window flat: the splat is there all the time
@@ -158,15 +159,7 @@ class Scene4D:
 
     def save(self, path: Path | str) -> Path:
         """Write the scene; the file appears under its name only when it is complete."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        try:
-            partial.write_bytes(_sorted_header(save({n: getattr(self, n) for n in self.TENSORS}, self.metadata())))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        return write_whole(path, _sorted_header(save({n: getattr(self, n) for n in self.TENSORS}, self.metadata())))
 
     @classmethod
     def load(cls, path: Path | str) -> "Scene4D":

@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from holotime.files import folder_to_disk
+
 from .protocol import CHUNK, ProtocolError, hash_file
 
 SYNC_BYTES = 32 << 20  # of an upload between the beginnings of writing through
@@ -87,7 +89,7 @@ class BlobStore:
         path = self.path(sha256)
         if not path.parent.is_dir():
             path.parent.mkdir(exist_ok=True)
-            _sync_folder(self._root)
+            folder_to_disk(self._root)
         if read_only:
             os.chmod(source, 0o444)
         try:
@@ -98,7 +100,7 @@ class BlobStore:
         # two links of one file: rename does nothing and leaves the source
         with contextlib.suppress(FileNotFoundError):
             _unlink(source)
-        _sync_folder(path.parent)
+        folder_to_disk(path.parent)
         status = os.lstat(path)
         with self._lock:
             blob = _Blob(status.st_size, time.time(), (status.st_size, status.st_mtime_ns))
@@ -278,14 +280,3 @@ def _unlink(path: Path) -> None:
     except PermissionError:  # Windows: read-only
         os.chmod(path, 0o600)
         os.unlink(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; Windows has no such call."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

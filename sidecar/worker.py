@@ -21,6 +21,8 @@ from pathlib import Path
 
 import zmq
 
+from holotime.files import file_to_disk
+
 from . import memory, protocol
 from .forecast import REUSED, STARTING
 from .orders import Beat, Begin, Broke, Done, Halt, StageUse
@@ -214,8 +216,7 @@ def _seal(out_dir: Path, name: str, path: Path) -> BlobRef:
     if path.is_symlink() or not path.is_file() or out_dir.resolve() not in path.resolve().parents:
         raise ValueError(f"result {name!r} is not a plain file of the job's folder: {path.name}")
     if os.name == "posix" or os.access(path, os.W_OK):
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
+        file_to_disk(path)
     sha256, size = protocol.hash_file(path)
     flat = out_dir / path.name
     if path.resolve() != flat.resolve():

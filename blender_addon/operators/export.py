@@ -1,15 +1,13 @@
 """Operator: the scene in other programs' formats, written by the sidecar."""
 
 import uuid
-from pathlib import Path
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from .. import client, results
 from ..properties import RELATIVE
-from .jobs import NOT_CONNECTED
-from .scene import active_scene_object, has_scene
+from .scene import active_scene_object, needs_sidecar_and_scene, scene_file
 
 JOB_KIND = "export"
 FORMATS = (
@@ -40,10 +38,7 @@ class HOLOTIME_OT_export_scene(bpy.types.Operator):
     @classmethod
     def poll(cls, context):
         """Only with a scene and a sidecar that can."""
-        if not client.connected():
-            cls.poll_message_set(NOT_CONNECTED)
-            return False
-        if not has_scene(cls, context):
+        if not needs_sidecar_and_scene(cls, context):
             return False
         cls.poll_message_set("This sidecar cannot export: update it")
         return JOB_KIND in client.offers
@@ -51,9 +46,8 @@ class HOLOTIME_OT_export_scene(bpy.types.Operator):
     def execute(self, context):
         """Send the job and return at once; the file is fetched when it is done."""
         scene, obj = context.scene, active_scene_object(context)
-        source = Path(bpy.path.abspath(obj.holotime.source))
-        if not source.is_file():
-            self.report({"ERROR"}, f"The scene's file {source} is gone. Find it or write it anew (Scene panel, Files).")
+        source = scene_file(self, obj)
+        if source is None:
             return {"CANCELLED"}
         output = bpy.path.abspath(self.filepath) if self.filepath else ""
         entry = client.Entry(f"{obj.name}, {self.format}", scene=scene.name, blend=bpy.data.filepath, output=output)

@@ -5,9 +5,10 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
-from .. import results
+from .. import client, results
 from ..client import tasks
 from ..properties import RELATIVE
+from .jobs import NOT_CONNECTED
 
 
 def active_scene_object(context) -> bpy.types.Object | None:
@@ -21,6 +22,23 @@ def has_scene(cls, context) -> bool:
     """A poll: whether there is a HoloTime scene."""
     cls.poll_message_set("There is no HoloTime scene here: generate or import one first")
     return any(obj.holotime.is_scene for obj in context.scene.objects)
+
+
+def needs_sidecar_and_scene(cls, context) -> bool:
+    """A poll: whether there is a sidecar to work for a HoloTime scene."""
+    if not client.connected():
+        cls.poll_message_set(NOT_CONNECTED)
+        return False
+    return has_scene(cls, context)
+
+
+def scene_file(operator, obj: bpy.types.Object | None) -> Path | None:
+    """The file of a HoloTime object; None, and an error on the operator, when it is not there."""
+    path = Path(bpy.path.abspath(obj.holotime.source)) if obj else Path()
+    if path.is_file():
+        return path
+    operator.report({"ERROR"}, f"The scene's file {path} is gone. Find it or write it anew (Scene panel, Files).")
+    return None
 
 
 def make_active(context, obj: bpy.types.Object) -> None:

@@ -1,7 +1,6 @@
 """Operator: a video rendered by the sidecar, for headsets and screens."""
 
 import uuid
-from pathlib import Path
 
 import bpy
 from bpy.props import StringProperty
@@ -9,8 +8,7 @@ from bpy.props import StringProperty
 from .. import client, results, storage
 from ..properties import RELATIVE
 from .camera import write_path
-from .jobs import NOT_CONNECTED
-from .scene import active_scene_object, has_scene
+from .scene import active_scene_object, needs_sidecar_and_scene, scene_file
 
 
 class HOLOTIME_OT_render_vr(bpy.types.Operator):
@@ -30,10 +28,7 @@ class HOLOTIME_OT_render_vr(bpy.types.Operator):
     @classmethod
     def poll(cls, context):
         """Only with a sidecar and a HoloTime scene."""
-        if not client.connected():
-            cls.poll_message_set(NOT_CONNECTED)
-            return False
-        if not has_scene(cls, context):
+        if not needs_sidecar_and_scene(cls, context):
             return False
         cls.poll_message_set("The scene has no camera: add one first (Cameras panel)")
         return context.scene.holotime.vr_projection != "perspective" or context.scene.camera is not None
@@ -42,9 +37,8 @@ class HOLOTIME_OT_render_vr(bpy.types.Operator):
         """Send the job and return at once; the video is fetched when it is done."""
         scene = context.scene
         settings, obj, job = scene.holotime, active_scene_object(context), uuid.uuid4().hex
-        source = Path(bpy.path.abspath(obj.holotime.source)) if obj else Path()
-        if not source.is_file():
-            self.report({"ERROR"}, f"The scene's file {source} is gone. Find it or write it anew (Scene panel, Files).")
+        source = scene_file(self, obj)
+        if source is None:
             return {"CANCELLED"}
         params = {"projection": settings.vr_projection, "width": settings.vr_width}
         inputs = {"scene": str(source)}

@@ -1,7 +1,6 @@
 """``holotime animate``: one panorama, or a folder of them with a line of text for each."""
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -163,8 +162,9 @@ def _one(
     """Animate one panorama and write its clip; what there is to say about it."""
     from holotime import quality
     from holotime.animate import dispatch
-    from holotime.cache import digest_file, digest_of
+    from holotime.cache import digest_of
     from holotime.clip import read_image_with_alpha, write_clip
+    from holotime.files import digest_file
     from holotime.panorama import load_panorama
     from holotime.perceive import perceive_image
 
@@ -200,8 +200,7 @@ def _one(
 
 def _show(path: Path, picture: NDArray[np.uint8]) -> None:
     """Replace the preview, so that a viewer never sees half of one."""
+    from holotime.files import write_whole
     from holotime.report_pictures import jpeg
 
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_bytes(jpeg(picture))
-    os.replace(partial, path)
+    write_whole(path, jpeg(picture))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holotime.errors import InputError
-from holotime.export.files import chosen_frames
 from holotime.export.four_dgs import read_4dgs, write_4dgs
+from holotime.export.frames import chosen_frames
 from holotime.export.ply import read_ply, write_ply
 from holotime.export.splat import read_splat, write_splat
 from holotime.export.spz import read_spz, write_spz

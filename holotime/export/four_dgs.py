@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holotime.errors import BackendUnavailable, InputError
+from holotime.files import whole_file
 from holotime.scene4d import ALWAYS, Scene4D
 
 CUTOFF = 1 / 255  # a splat whose window is fainter than this is not drawn
@@ -74,15 +75,11 @@ def write_4dgs(path: Path | str, scene: Scene4D) -> tuple[Path, list[str]]:
     metadata = {"fps": repr(scene.fps), "loop": str(scene.loop).lower(), "generator": "holotime"}
     options = package.WriteOptions(cutoff=CUTOFF, profile="fine", metadata=metadata)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
     try:
-        package.write(str(partial), splats, float(scene.duration), options=options)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            package.write(str(partial), splats, float(scene.duration), options=options)
     except package.FourdgsError as problem:
         raise InputError(f"The scene cannot be written as .4dgs ({problem}).") from problem
-    finally:
-        partial.unlink(missing_ok=True)
     notes = []
     if error > 1e-3:
         notes.append(f"bent paths became straight, up to {error:.3f} m beside their way")

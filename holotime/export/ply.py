@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from holotime.errors import InputError
-from holotime.export.files import chosen_frames, write_whole
+from holotime.export.frames import chosen_frames
+from holotime.files import write_whole
 from holotime.progress import Progress, no_progress, track
 from holotime.scene4d import ALWAYS, Gaussians, Scene4D
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from holotime.errors import InputError
 from holotime.export.axes import RIGHT_DOWN_FORWARD, inverse, turned
-from holotime.export.files import write_whole
 from holotime.export.static import static_scene
+from holotime.files import write_whole
 from holotime.scene4d import Gaussians, Scene4D
 
 SPLAT = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("colour", "u1", 4), ("rotation", "u1", 4)])

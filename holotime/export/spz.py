@@ -15,9 +15,9 @@ import numpy as np
 
 from holotime.errors import InputError
 from holotime.export.axes import RIGHT_UP_BACK, inverse, turned
-from holotime.export.files import write_whole
 from holotime.export.ply import SH0
 from holotime.export.static import static_scene
+from holotime.files import write_whole
 from holotime.scene4d import Gaussians, Scene4D
 
 MAGIC, VERSION = 0x5053474E, 2

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from holotime.errors import BackendUnavailable
-from holotime.export.files import chosen_frames
+from holotime.export.frames import chosen_frames
+from holotime.files import whole_file
 from holotime.progress import Progress, no_progress, track
 from holotime.scene4d import Scene4D
 
@@ -33,10 +34,7 @@ def write_usd(
     _, sdf, usd, geom, vt = _package()
     chosen = chosen_frames(scene, frames)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".part-{path.name}")  # the ending tells USD which encoding to use
-    partial.unlink(missing_ok=True)
-    try:
+    with whole_file(path) as partial:  # it has the ending, which tells USD the encoding
         stage = usd.Stage.CreateNew(str(partial))
         geom.SetStageUpAxis(stage, geom.Tokens.z)
         geom.SetStageMetersPerUnit(stage, 1.0)
@@ -75,7 +73,4 @@ def write_usd(
             points.GetExtentAttr().Set(vt.Vec3fArray.FromNumpy(extent), code)
         stage.GetRootLayer().Save()
         del stage
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -5,7 +5,6 @@ and A. Channels are R, G, B, A (half) and ``Depth.Z`` (float): every program sho
 file as Combined and Depth, where it would ignore a plain ``Z``.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import OpenEXR
 from numpy.typing import NDArray
 
 from holotime.errors import InputError
+from holotime.files import whole_file
 
 NOTHING = 1e10  # metres where nothing is, as Cycles writes its depth
 LARGEST_HALF = 65504.0
@@ -51,15 +51,9 @@ def write(
         + (", straight alpha" if alpha is not None else "")
         + ("" if distance is None else f", Depth.Z in metres {'along the axis' if planar else 'along the ray'}"),
     }
-    partial = path.with_name(f".{path.name}.part")
     try:
-        OpenEXR.File(header, channels).write(str(partial))
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except RuntimeError as error:  # what the library makes of every refusal of the disk
+        with whole_file(path) as partial:
+            OpenEXR.File(header, channels).write(str(partial))
+    except (RuntimeError, FileExistsError) as error:  # what the library makes of a refusal; a file in the way
         raise InputError(f"Cannot write {path} ({error}). Choose another place or free some space.") from error
-    finally:
-        if partial.exists():
-            partial.unlink()
     return path

@@ -1,6 +1,5 @@
 """Boxes of ISO base media files (ISO/IEC 14496-12): taking them apart, and writing a file with another ``moov``."""
 
-import os
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from holotime.errors import InputError
+from holotime.files import whole_file
 
 Boxes = list[tuple[bytes, bytes]]  # (type, payload) of each
 ENTRY_HEADER = 78  # bytes of a VisualSampleEntry before its boxes
@@ -111,9 +111,8 @@ def rewrite(path: Path, output: Path, change: Callable[[bytes], bytes] | None = 
     out. ``output`` (which may be ``path``) appears under its name only when it is complete and on the disk. InputError
     for a file that is not a plain MP4 or MOV with a picture track.
     """
-    temporary = output.with_name(f".{output.name}.part")
     try:
-        with path.open("rb") as source:
+        with whole_file(output) as temporary, path.open("rb") as source:
             boxes = top_level(source, path.stat().st_size)
             kinds = [b[0] for b in boxes]
             if b"moof" in kinds or kinds.count(b"moov") != 1:
@@ -140,11 +139,6 @@ def rewrite(path: Path, output: Path, change: Callable[[bytes], bytes] | None = 
                 target.write(box(b"moov", final))
                 for _, s, _, e in media:
                     _copy(source, target, s, e)
-                target.flush()
-                os.fsync(target.fileno())
-        temporary.replace(output)
     except (ValueError, KeyError, struct.error) as error:
         raise InputError(f"{path} is not a plain MP4 or MOV ({error}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return output

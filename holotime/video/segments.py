@@ -5,7 +5,6 @@ with its digest appears when it is complete. At the end the segments are joined 
 killed and begun again writes what an undisturbed one writes, byte for byte, as long as its pictures are the same.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from holotime.cache import digest_of
 from holotime.errors import Cancelled, InputError
+from holotime.files import digest_file, file_to_disk, write_whole
 from holotime.progress import Progress, no_progress, part
 from holotime.video import mp4
 from holotime.video.audio import AudioTrack
@@ -102,19 +102,16 @@ class _Segment:
         """The delay of the finished segment (see SegmentWriter), None if it is not there or damaged."""
         try:
             data = json.loads(self.record.read_text(encoding="utf-8"))
-            return int(data["delay"]) if data["sha256"] == _digest(self.path) else None
+            return int(data["delay"]) if data["sha256"] == digest_file(self.path) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def finish(self, unfinished: Path, delay: int) -> None:
         """Give the finished file its name, then its record."""
-        _to_disk(unfinished)
-        digest = _digest(unfinished)
+        file_to_disk(unfinished)
+        digest = digest_file(unfinished)
         unfinished.replace(self.path)
-        record = self.record.with_suffix(".json.part")
-        record.write_text(json.dumps({"sha256": digest, "delay": delay}), encoding="utf-8")
-        _to_disk(record)
-        record.replace(self.record)
+        write_whole(self.record, json.dumps({"sha256": digest, "delay": delay}).encode())
 
 
 def write_video(
@@ -259,14 +256,3 @@ def _encode(segments: list[_Segment], settings: EncodeSettings, pictures: Iterat
             unfinished.unlink(missing_ok=True)
             raise
         segment.finish(unfinished, writer.delay)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file's bytes are on the disk: after a power cut a name must not stand over an empty file."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

@@ -1,9 +1,7 @@
 """PNG and JPEG pictures, and the GPano XMP by which photo viewers know a panorama."""
 
-import os
 import struct
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -66,16 +64,3 @@ def with_jpeg_xmp(data: bytes, packet: bytes) -> bytes:
     first_end = 4 + struct.unpack_from(">H", data, 4)[0]
     segment = XMP_HEADER + packet
     return data[:first_end] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[first_end:]
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file that appears under its name only when it is complete."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from holotime.camera_path import Preset
 from holotime.errors import InputError
+from holotime.files import write_whole
 from holotime.progress import Progress, no_progress, part, track
 from holotime.render.cameras import upright
 from holotime.render.views import Frame, Output, View, renderer
@@ -147,7 +148,7 @@ def write_picture(path: Path, frame: Frame, view: View) -> None:
     color = _bytes(frame.color)
     if frame.alpha is not None and suffix == ".png":
         color = np.concatenate([color, _bytes(frame.alpha)[..., None]], axis=-1)
-    stills.write_bytes(path, stills.encode(color, suffix, view.projection))
+    write_whole(path, stills.encode(color, suffix, view.projection))
 
 
 def _bytes(values: NDArray) -> NDArray[np.uint8]:

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holotime import quality
-from holotime.cache import StageCache, digest_file, digest_of
+from holotime.cache import StageCache, digest_of
 from holotime.config import from_params, setting
 from holotime.errors import InputError
 from holotime.export import read_ply, write_ply, write_ply_sequence
+from holotime.files import digest_file
 from holotime.progress import part, track
 from tests.holotime.test_scene4d import random_scene
 

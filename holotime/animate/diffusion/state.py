@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from holotime.files import whole_file
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -33,11 +35,9 @@ class RunState:
 
     def save(self, stage: str, next_step: int, x: Tensor) -> None:
         """Keep the latent x [1, 4, T, H, W] before step ``next_step`` of ``stage``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".part")
         metadata = {"stage": stage, "next": str(next_step), "fingerprint": self.fingerprint}
-        save_file({"x": x.detach().float().cpu().contiguous()}, partial, metadata)
-        partial.replace(self.path)
+        with whole_file(self.path) as partial:
+            save_file({"x": x.detach().float().cpu().contiguous()}, partial, metadata)
 
     def load(self, note: Callable[[str], None]) -> Saved | None:
         """Where this run stopped, or None to begin. A damaged file is reported through ``note`` and not used."""

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from holotime.cache import digest_file
 from holotime.errors import BackendUnavailable
+from holotime.files import digest_file
 from holotime.perceive.observe import Kind
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which nearly all of them were trained with

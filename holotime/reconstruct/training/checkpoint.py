@@ -8,6 +8,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from holotime.errors import HoloTimeError, InputError
+from holotime.files import write_whole
 
 FORMAT = "holotime-training"
 
@@ -17,18 +18,13 @@ def write(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
 
     A full disk ends the run with what was written last still in place.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
     try:
         data = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        partial.write_bytes(save(data, {"format": FORMAT, **meta}))
-        partial.replace(path)
+        write_whole(path, save(data, {"format": FORMAT, **meta}))
     except OSError as error:
         raise HoloTimeError(
             f"The checkpoint {path} cannot be written ({error.strerror}). The last one is kept; make room, run again."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
