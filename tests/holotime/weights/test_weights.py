@@ -133,15 +133,23 @@ def test_own_folders_and_paths(model: str, tmp_path: Path, monkeypatch: pytest.M
         weights.locate("holotime-guidence")
     with pytest.raises(InputError, match="no model called"):
         weights.status("nothing")
+    with pytest.raises(InputError, match="Did you mean realesrgan-x"):
+        weights.locate("realesrgan-2plus")
 
 
 def test_registry_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://mirror.example/")
     for name, model in weights.MODELS.items():
         assert name == model.name
-        assert model.files
+        assert bool(model.files) != bool(model.repository), "single files, or a repository"
         assert model.licence
-        assert all(resolve(f.url).startswith("http") for f in model.files)
+        assert model.commercial_use is not None or model.terms, "what is not plain is explained"
+        assert model.approximate_gb > 0
+        for file in model.files:
+            if file.url.startswith("wheel:"):
+                assert file.sha256, "what is taken out of a package is known to the byte"
+            else:
+                assert resolve(file.url).startswith("http")
     assert resolve("hub:a/b/c.ckpt") == "http://mirror.example/a/b/resolve/main/c.ckpt"
 
 
@@ -151,8 +159,15 @@ def test_commands(model: str) -> None:
     runner = CliRunner()
     listed = runner.invoke(app, ["weights", "list", "--json"])
     assert listed.exit_code == 0, listed.output
-    assert "not here" in json.loads(listed.stdout)["toy"]
-    assert "holotime-refinement" in json.loads(listed.stdout)
+    said = json.loads(listed.stdout)
+    assert said["toy"] | {"here": False, "licence": "CC0", "commercial_use": None} == said["toy"]
+    assert said["flux-dev"]["commercial_use"] is False
+    assert said["realesrgan-x2plus"]["commercial_use"] is True
+    assert "holotime-refinement" in said
+    plain = runner.invoke(app, ["weights", "list"]).output
+    assert "CC0: commercial use: see the terms" in plain
+    assert "MIT: commercial use allowed" in plain
+    assert "no commercial use" in plain
     assert runner.invoke(app, ["weights", "get", model]).exit_code == 0
     assert "as published" in runner.invoke(app, ["weights", "verify", model]).output
     assert json.loads(runner.invoke(app, ["weights", "remove", model, "--json"]).stdout)["freed_bytes"] > 1000
