@@ -5,7 +5,7 @@
 its index.json to Blender (Preferences, Get Extensions, Repositories). ``--with-library`` puts the library's sources
 into the zip, so that an artist can set up the sidecar with nothing but the extension and a Python.
 
-Into the zip go blender_addon/, copies of the files that it shares with the sidecar and the library, the camera presets,
+Into the zip go blender_addon/, copies of what it shares with the sidecar and the library, camera and video presets,
 and the wheels of pyzmq and msgpack for the Pythons of Blender 4.5 to 5.2. Wheels are downloaded with pip once and kept
 in build/wheels. The same sources give the same bytes. Standard library only.
 """
@@ -31,7 +31,7 @@ SHARED = {  # path in the extension -> where it comes from
     "vendor/camera_path.py": "holotime/camera_path.py",
     "vendor/constraints.txt": "constraints.txt",
 }
-PRESETS = "presets/cameras"
+PRESETS = ("cameras", "video")  # folders of presets/ whose files go to vendor/
 LIBRARY = ("holotime", "sidecar", "presets", "pyproject.toml", "README.md", "LICENSE")
 LEFT_OUT = {"ruff.toml"}
 REQUIREMENTS = ("pyzmq==27.3.0", "msgpack==1.2.4")
@@ -130,7 +130,7 @@ def contents(platforms: tuple[str, ...], with_library: bool = False) -> dict[str
         name = path.relative_to(ADDON).as_posix()
         if path.is_file() and "__pycache__" not in path.parts and name not in LEFT_OUT and not name.startswith("."):
             files[name] = path.read_bytes()
-    sources = {**SHARED, **{f"vendor/cameras/{p.name}": f"{PRESETS}/{p.name}" for p in _presets()}}
+    sources = {**SHARED, **{f"vendor/{p.parent.name}/{p.name}": p for p in _presets()}}
     for name, source in sources.items():
         files[name] = (ROOT / source).read_bytes()
     wheels = {wheel.name: wheel for platform in platforms for wheel in fetch_wheels(platform)}
@@ -143,10 +143,13 @@ def contents(platforms: tuple[str, ...], with_library: bool = False) -> dict[str
 
 
 def _presets() -> list[Path]:
-    presets = sorted((ROOT / PRESETS).glob("*.toml"))
-    if not presets:
-        raise BuildError(f"There are no camera presets in {ROOT / PRESETS}. Restore them from the repository.")
-    return presets
+    found = []
+    for folder in PRESETS:
+        presets = sorted((ROOT / "presets" / folder).glob("*.toml"))
+        if not presets:
+            raise BuildError(f"There are no presets in {ROOT / 'presets' / folder}. Restore them from the repository.")
+        found += presets
+    return found
 
 
 def library_archive() -> bytes:

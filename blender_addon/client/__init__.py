@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import tasks
+from .forecast import Forecasts
 from .job import FINISHED, Job
 from .job_ledger import Entry, Ledger
 from .network import Failed, Happened, NetworkThread
@@ -29,6 +30,7 @@ from .sidecar_process import ClientError, SidecarProcess, start
 __all__ = ["FINISHED", "ClientError", "Entry", "Job"]
 
 BUDGET_SECONDS = 0.002  # of one pump: the artist must not feel it
+STATUS_SECONDS, STATUS_WATCHED = 2.0, 3.0  # between two questions for the server's status; how long one look lasts
 
 Callback = Callable[[Any], None]  # gets an Answered, a Fetched or a Failed
 
@@ -39,6 +41,8 @@ link_text = "Not connected"
 offers: tuple[str, ...] = ()  # kinds of job that the sidecar can do
 server_name = ""  # and version, as it said itself
 ledger = Ledger()  # what this side remembers about jobs
+forecasts = Forecasts()  # what the sidecar expects of the jobs that are set in the panel
+server_status: Any = None  # a ServerStatus of the protocol, while somebody looks at it (see watch_status)
 listeners: list[Callable[[], None]] = []  # called after a pump that changed something
 known_again: list[Callable[[Job, Entry], None]] = []  # called when a job of an earlier Blender is heard of
 pump_milliseconds: deque[float] = deque(maxlen=2000)  # processor time of the latest pumps
@@ -51,6 +55,7 @@ _starting = False  # own_sidecar is not ready yet
 _on_success: dict[str, Callable[[Job], None]] = {}
 _callbacks: dict[int, Callback] = {}
 _forgotten: set[str] = set()  # jobs that the artist has taken off the list
+_status_wanted = _status_asked = -1e9  # of time.monotonic
 _next_ticket = 1
 
 
@@ -71,10 +76,12 @@ def connect(connection_file: str | Path, agent: str = "blender") -> None:
 
 def disconnect() -> None:
     """Stop talking; jobs go on in the sidecar."""
-    global _thread, link_up, link_text, offers
+    global _thread, link_up, link_text, offers, server_status
     if _thread:
         _thread.stop()
     _thread, link_up, link_text, offers = None, False, "Not connected", ()
+    server_status = None
+    forecasts.clear()
     _callbacks.clear()
 
 
@@ -192,9 +199,32 @@ def fetch(job: Job, result: str, path: str | Path, callback: Callback | None = N
     _call(lambda session: session.fetch(blob.sha256, blob.size, path), callback or (lambda result: None))
 
 
-def ask_status(callback: Callback) -> None:
-    """Ask how the server is; the callback gets an Answered with a ServerStatus, or what went wrong."""
-    _call(lambda session: session.request(_message("GetStatus")), callback)
+def watch_status() -> None:
+    """Keep ``server_status`` fresh for the next seconds: for a page that is drawn again and again."""
+    global _status_wanted
+    _status_wanted = time.monotonic()
+
+
+def _ask_status() -> None:
+    global _status_asked
+    now = time.monotonic()
+    if now - _status_wanted > STATUS_WATCHED or now - _status_asked < STATUS_SECONDS:
+        return
+    _status_asked = now
+
+    def answered(result: Any) -> None:
+        global server_status
+        if not refusal(result):
+            server_status = result.reply
+
+    _call(lambda session: session.request(_message("GetStatus")), answered)
+
+
+def _ask_forecast(kind: str, params: dict[str, Any], answered: Callable[[Any | None], None]) -> None:
+    _call(
+        lambda session: session.request(_message("GetForecast", job_kind=kind, params=params)),
+        lambda result: answered(None if refusal(result) else result.reply),
+    )
 
 
 def refusal(result: Any) -> str:
@@ -231,6 +261,9 @@ def pump(budget: float = BUDGET_SECONDS, block: float = 0.0) -> int:
                 break
     except queue.Empty:
         pass
+    if link_up and not tasks.running:
+        forecasts.ask(_ask_forecast)
+        _ask_status()
     if worked:
         tasks.run(start_time + max(budget, 0.5 * BUDGET_SECONDS))
     if count or worked or link_text != before:
@@ -350,6 +383,8 @@ def _update(info: Any) -> None:
     if new and entry:
         for listener in known_again:
             listener(job, entry)
+    if job.done and not was_done:
+        forecasts.outdated()
     if job.done and not was_done and entry and job.status == "succeeded" and entry.seconds != job.seconds:
         entry.seconds = job.seconds
         ledger.save()

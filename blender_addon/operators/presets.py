@@ -4,6 +4,10 @@ import bpy
 from bl_operators.presets import AddPresetBase
 
 SETTINGS = "bpy.context.scene.holotime"
+VIDEO = (  # the player first: it sets others
+    *("vr_target", "vr_projection", "vr_width", "vr_eye_distance", "vr_codec", "vr_bits", "vr_quality", "vr_behind"),
+    *("vr_camera", "vr_level", "vr_dome", "vr_repeat", "vr_speed", "vr_phase", "vr_seconds", "vr_fps"),
+)
 
 
 class HOLOTIME_OT_motion_preset_add(AddPresetBase, bpy.types.Operator):
@@ -36,7 +40,7 @@ class HOLOTIME_OT_video_preset_add(AddPresetBase, bpy.types.Operator):
     preset_menu = "HOLOTIME_PT_video_presets"
     preset_subdir = "holotime/video"
     preset_defines = (f"settings = {SETTINGS}",)
-    preset_values = ("settings.vr_projection", "settings.vr_width", "settings.vr_eye_distance")
+    preset_values = tuple(f"settings.{name}" for name in VIDEO)
 
 
 CLASSES = (HOLOTIME_OT_motion_preset_add, HOLOTIME_OT_quality_preset_add, HOLOTIME_OT_video_preset_add)

@@ -44,3 +44,8 @@ def duration(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def memory(count: float) -> str:
+    """Bytes as people say them."""
+    return f"{count / 1e9:.1f} GB"

@@ -4,7 +4,8 @@ import bpy
 
 from .. import client, job_list, results
 from ..client import forecast, tasks
-from .common import Panel, column, duration, lines, written
+from ..operators.jobs import generate_params
+from .common import Panel, column, duration, lines, memory, written
 
 STAGES = {  # as the sidecar names them -> as an artist reads them
     "starting": "Starting",
@@ -64,11 +65,7 @@ class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
         sub.prop(settings, "width")
         sub.prop(settings, "budget")
         col.prop(settings, "auto_import")
-        params = {name: getattr(settings, name) for name in ("width", "frames", "budget")}
-        seconds, known = forecast.seconds_forecast(list(client.ledger.entries.values()), params)
-        memory = forecast.memory_forecast(params) / 1e9
-        guess = "" if known else " (a guess)"
-        layout.label(text=f"About {duration(seconds)}{guess}, {memory:.1f} GB", icon="TIME")
+        self._forecast(layout, settings)
         row = layout.row()
         row.scale_y = 1.5
         row.operator("holotime.generate", icon="OUTLINER_OB_POINTCLOUD")
@@ -81,6 +78,22 @@ class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
             lines(layout, context, results.last_error, "ERROR")
         if client.ledger.problem:
             lines(layout, context, client.ledger.problem, "INFO")
+
+    def _forecast(self, layout, settings) -> None:
+        """What the job will take: as the sidecar expects, else estimated here, which is said."""
+        reply, exact = client.forecasts.of("generate", generate_params(settings))
+        col = layout.column(align=True)
+        col.active = bool(reply) and exact
+        if reply and reply.jobs:
+            on_gpu = f" + {memory(reply.gpu_memory)} GPU" if reply.gpu_memory else ""
+            col.label(text=f"About {duration(reply.seconds)}, {memory(reply.memory)}{on_gpu}", icon="TIME")
+            return
+        params = {name: getattr(settings, name) for name in ("width", "frames", "budget")}
+        seconds, known = forecast.seconds_forecast(list(client.ledger.entries.values()), params)
+        text = f"About {duration(seconds)}, {memory(forecast.memory_forecast(params))}"
+        col.label(text=text, icon="TIME")
+        source = "own earlier jobs" if known else "no job ran here yet"
+        col.label(text=f"Estimate of the add-on: {source}", icon="BLANK1")
 
     def _connection(self, layout, context) -> None:
         if client.active():

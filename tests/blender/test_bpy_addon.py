@@ -213,7 +213,7 @@ def test_a_repository_lists_the_zip(tmp_path):
 
 def test_presets_of_the_panels_are_found_and_run(holotime):
     scene = bpy.context.scene
-    for subdir, names in (("motion", 4), ("quality", 3), ("video", 5)):
+    for subdir, names in (("motion", 4), ("quality", 3), ("video", 8)):
         folders = [Path(p) for p in bpy.utils.preset_paths(f"holotime/{subdir}")]
         files = sorted(f for folder in folders for f in folder.glob("*.py"))
         assert len(files) == names

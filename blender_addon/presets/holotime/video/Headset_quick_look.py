@@ -1,7 +1,0 @@
-import bpy
-
-settings = bpy.context.scene.holotime
-
-settings.vr_projection = "ods"
-settings.vr_width = 2048
-settings.vr_eye_distance = 0.064
