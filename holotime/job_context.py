@@ -3,6 +3,7 @@
 All of it is optional: a job that is run by hand gets :data:`NO_CONTEXT` and works without checkpoints.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,23 @@ AUTO, LOW = "auto", "low"  # memory plans: what the device has free; the smalles
 
 
 @dataclass(frozen=True)
+class ScenePart:
+    """A piece of a scene that is still being trained (docs/formats.md)."""
+
+    number: int  # grows by one from part to part; a whole one may repeat the number of the part before it
+    whole: bool  # needs nothing before it
+    step: int  # of the training
+    splats: int  # in the scene with this part
+    data: bytes  # the file
+
+
+@dataclass(frozen=True)
 class JobContext:
-    """Where a job may leave what lets it go on, and how much memory to use."""
+    """Where a job may leave what lets it go on, how much memory to use, and who wants to see what is being made."""
 
     work_dir: Path | None = None  # kept between attempts at one job, removed at its end; None: nowhere
     memory: str = AUTO  # LOW once the same job has run out of memory
+    publish: Callable[[ScenePart], None] | None = None  # takes parts of the growing scene, on any thread; None: nobody
 
     def checkpoints(self, stage: str, key: str) -> Path | None:
         """A folder in which a stage keeps its checkpoints; ``key`` names what the stage's result depends on.

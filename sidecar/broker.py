@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 import zmq
 
 from . import events, memory, protocol
+from .growing import GrowingScenes
 from .jobs import Jobs
 from .journal import Journal, read_needed_blobs
 from .limits import Limits, RateLimit
@@ -71,6 +73,9 @@ class Broker:
         self._started, self.epoch, self._stop = time.time(), secrets.token_hex(8), False
         self._journal = Journal(root / JOURNAL_FILE)
         self._store = BlobStore(root / "blobs", self._journal.blobs())
+        shutil.rmtree(root / "live", ignore_errors=True)  # of a server that was killed
+        live = BlobStore(root / "live", {}, lasting=False)
+        self._growing = GrowingScenes(live)
         (root / "cache").mkdir(exist_ok=True)
         (root / "logs").mkdir(exist_ok=True)
         self._inbox = root / "inbox"
@@ -91,14 +96,14 @@ class Broker:
         self._bridge.linger = 0
         self._bridge.bind(BRIDGE)
         self._work = WorkChannel(
-            self._context, self._sockets[WORK], self._store, root=root, inbox=self._inbox, proof=proof,
+            self._context, self._sockets[WORK], self._store, live, root=root, inbox=self._inbox, proof=proof,
             limits=options.limits, room=self._has_room, known=self._knows,
         )  # fmt: skip
         self._subscriptions = events.Subscriptions(options.limits)
         self._rate = RateLimit(options.limits)
         self._jobs = Jobs(
-            root, self._journal, self._store, self._supervisor, options.limits, self._subscriptions.publish,
-            keep_models=options.keep_models,
+            root, self._journal, self._store, self._growing, self._supervisor, options.limits,
+            self._subscriptions.publish, keep_models=options.keep_models,
         )  # fmt: skip
         self._handlers: dict[type[Message], Callable[[str, Any], Message]] = {
             protocol.Hello: self._hello,
@@ -315,6 +320,9 @@ class Broker:
         if request.log:
             for printed in self._jobs.printed():
                 self._subscriptions.publish(printed.job, printed)
+        if request.growing:
+            for grown in self._growing.all():
+                self._subscriptions.publish(grown.job, grown)
         return protocol.Subscribed(rid=request.rid, epoch=self.epoch, jobs=infos)
 
     def _hello(self, client: str, request: Message) -> Message:

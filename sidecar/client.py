@@ -128,10 +128,13 @@ class Client:
             if not page.jobs or offset >= page.total:
                 return
 
-    def events(self, job_id: str, timeout: float | None = None) -> Iterator[Message]:
-        """What happens to a job, from how it stands now to the JobState that ends it; also over a server's restart."""
+    def events(self, job_id: str, timeout: float | None = None, *, growing: bool = False) -> Iterator[Message]:
+        """What happens to a job, from how it stands now to the JobState that ends it; also over a server's restart.
+
+        ``growing``: with the parts of the scene that it trains.
+        """
         self._events.clear()
-        self.session.subscribe([job_id])
+        self.session.subscribe([job_id], growing=growing)
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             while not self._events:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .limits import Limits
-from .protocol import FINISHED, Credit, JobState, Log, Message, ProtocolError, Subscribe
+from .protocol import FINISHED, Credit, Growing, JobState, Log, Message, ProtocolError, Subscribe
 
 SILENCE_SECONDS = 30.0  # a subscriber that gives no credit for so long, not even 0, is forgotten
 Send = Callable[[bytes, Message], bool]  # (connection, message) -> whether that connection is still there
@@ -20,6 +20,7 @@ class _Subscriber:
     credit: int
     heard: float
     log: bool  # whether it wants what jobs print
+    growing: bool  # and the scenes that they train
     waiting: dict[tuple[str, str], Message] = field(default_factory=dict)  # in the order of their coming
 
 
@@ -40,7 +41,13 @@ class Subscriptions:
         if connection not in self._subscribers and same_client >= self._limits.subscriptions:
             raise ProtocolError("limit", f"already {same_client} subscriptions")
         self._subscribers[connection] = _Subscriber(
-            client, request.rid, frozenset(request.jobs), request.credit, self._clock(), request.log
+            client,
+            request.rid,
+            frozenset(request.jobs),
+            request.credit,
+            self._clock(),
+            request.log,
+            request.growing,
         )
 
     def credit(self, connection: bytes, request: Credit) -> None:
@@ -59,10 +66,12 @@ class Subscriptions:
         for subscriber in self._subscribers.values():
             if subscriber.jobs and job not in subscriber.jobs:
                 continue
-            if isinstance(event, Log) and not subscriber.log:
+            if (isinstance(event, Log) and not subscriber.log) or (
+                isinstance(event, Growing) and not subscriber.growing
+            ):
                 continue
             if ends:  # what was still to be told about its way has no interest now
-                for kind in ("progress", "preview"):  # the log's end may say why
+                for kind in ("progress", "preview", "growing"):  # the log's end may say why
                     subscriber.waiting.pop((job, kind), None)
             if subscriber.waiting.pop(key, None):
                 self.replaced += 1

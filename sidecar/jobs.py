@@ -11,9 +11,10 @@ from pathlib import Path
 
 from . import protocol
 from .forecast import STARTING, Forecast, expect, workload
+from .growing import GrowingScenes
 from .journal import Journal
 from .limits import Limits
-from .orders import Begin, Broke, Done, Halt
+from .orders import Begin, Broke, Done, Grown, Halt
 from .protocol import JobInfo, Message, ProtocolError
 from .store import BlobStore
 from .supervisor import Slot, Supervisor, tail
@@ -45,11 +46,12 @@ class Jobs:
     """The queue and the running jobs, one in a slot at most. Called on the broker's thread only."""
 
     def __init__(
-        self, root: Path, journal: Journal, store: BlobStore, supervisor: Supervisor, limits: Limits,
-        publish: Callable[[str, Message], None], *, keep_models: int = 0,
+        self, root: Path, journal: Journal, store: BlobStore, growing: GrowingScenes, supervisor: Supervisor,
+        limits: Limits, publish: Callable[[str, Message], None], *, keep_models: int = 0,
     ) -> None:  # fmt: skip
         """``keep_models``: bytes of models that a worker may keep loaded."""
         self._root, self._journal, self._store, self._supervisor = root, journal, store, supervisor
+        self._growing = growing
         self._limits, self._publish, self._keep_models = limits, publish, keep_models
         self._running: dict[str, _Running] = {}
         self._deaths: dict[int, str] = {}  # slot -> why its worker is gone, until the journal knows
@@ -202,6 +204,10 @@ class Jobs:
             self._progress(running, item)
         elif isinstance(item, (protocol.Preview, protocol.Log)):
             self._publish(item.job, item)
+        elif isinstance(item, Grown):
+            grown = self._growing.take(item, str(running.info.attempts), running.out_dir)
+            if grown:
+                self._publish(item.job, grown)
         elif isinstance(item, (Done, Broke)):
             slot.praise()
             self._end(running, item)
@@ -210,6 +216,7 @@ class Jobs:
         """The server ends: the running jobs wait in the journal for the next one."""
         for running in list(self._running.values()):
             running.slot.kill()
+            self._growing.drop(running.info.job)
             self._journal.requeue(running.info.job, "the server ended")
             shutil.rmtree(running.out_dir, ignore_errors=True)
         self._running.clear()
@@ -356,6 +363,7 @@ class Jobs:
 
     def _leave(self, running: _Running) -> None:
         job = running.info.job
+        self._growing.drop(job)
         del self._running[job]
         shutil.rmtree(running.out_dir, ignore_errors=True)
         if self.info(job).done:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from .protocol import (
+    MAX_PART,
+    MAX_PARTS,
     MAX_RESULTS,
     AtMost,
     BlobRef,
@@ -16,6 +18,7 @@ from .protocol import (
     Seconds,
     Sha256,
     Short,
+    Span,
     Text,
     message,
 )
@@ -66,6 +69,26 @@ class StageUse:
     seconds: Seconds = 0.0
     memory: Count = 0  # bytes of the process at its peak
     gpu_memory: Count = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrownPart:
+    """A piece of the growing scene, a file of the job's folder."""
+
+    number: Count
+    sha256: Sha256
+    size: Annotated[int, Span(1, MAX_PART)]
+    file: Name
+
+
+@message("worker_grown")
+class Grown(Message):
+    """From the worker: these parts, a whole one first, make the scene so far; others are not needed any more."""
+
+    job: JobId
+    step: Count
+    splats: Count
+    parts: Annotated[list[GrownPart], AtMost(MAX_PARTS)]
 
 
 @message("worker_done")

@@ -48,6 +48,8 @@ MAX_PARAMS = 64 << 10  # bytes of a job's parameters, packed
 MAX_PREVIEW = 256 << 10  # bytes of a JPEG preview
 MAX_RESULTS = 40  # files that a job may leave
 MAX_LOG = 2000  # characters of a log event
+MAX_PART = 512 << 20  # bytes of a part of a growing scene
+MAX_PARTS = 64  # that make a growing scene
 COPY_BELOW = 64 << 20  # bytes; a smaller input is copied into the inbox, so that its owner may go on editing the file
 PAGE = 100  # jobs in one list; with all their results they fit into a frame
 EVENT_CREDIT = 64  # events that a subscriber lets the server have under way
@@ -553,6 +555,7 @@ class Subscribe(Message):
     jobs: Annotated[list[JobId], AtMost(PAGE)] = field(default_factory=list)
     credit: Annotated[int, Span(1, 1000)] = EVENT_CREDIT
     log: bool = False  # whether to send what the jobs print, too
+    growing: bool = False  # and which parts make the scenes that they train
 
 
 @message("credit", EVENTS)
@@ -769,6 +772,36 @@ class Log(Message):
         return self.job, self.kind
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScenePart:
+    """A piece of a growing scene, to be fetched like a result."""
+
+    number: Count
+    sha256: Sha256
+    size: Annotated[int, Span(1, MAX_PART)]
+
+
+@message("growing")
+class Growing(Message):
+    """The parts of a scene that is being trained, a whole one first. Only for a subscription that asked for it."""
+
+    job: JobId
+    run: Short  # another one when the job was begun again
+    step: Count  # of the training
+    splats: Count
+    parts: Annotated[list[ScenePart], AtMost(MAX_PARTS)]
+
+    def redundancy_key(self) -> tuple[str, str]:
+        return self.job, self.kind
+
+    def missing(self, run: str, number: int) -> list[ScenePart]:
+        """The parts to apply, in order, for one who has applied part ``number`` of ``run`` (-1: nothing yet)."""
+        first = self.parts[0].number if self.parts else 0
+        if run != self.run or number < first:
+            return self.parts
+        return [part for part in self.parts if part.number > number]
+
+
 # --- connection file and files ----------------------------------------------------------------------------------------
 
 
@@ -901,7 +934,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Told:
-    """An event: Subscribed, JobState, Progress, Preview or Log."""
+    """An event: Subscribed, JobState, Progress, Preview, Log or Growing."""
 
     event: Message
 
@@ -1010,11 +1043,11 @@ class Session:
             happenings.append(Link(True, "connected"))
         if isinstance(reply, (Pong, Welcome, Subscribed)):
             self._meet(reply.epoch)
-        if isinstance(reply, (JobState, Progress, Preview, Log)):
+        if isinstance(reply, (JobState, Progress, Preview, Log, Growing)):
             happenings += self._event(reply)
         elif isinstance(reply, Error) and reply.code == "no_subscription":
             if self._subscription and reply.rid == self._subscription.rid:
-                self.subscribe(self._subscription.jobs, self._subscription.log)
+                self._subscribe_again()
         elif pending := self._pending.get(reply.rid):
             happenings += pending.handle(reply)
         return happenings
@@ -1110,8 +1143,11 @@ class Session:
 
         return self._ask(Locate(sha256=sha256, proof=self._proof), handle)
 
-    def subscribe(self, jobs: list[str] | None = None, log: bool = False) -> int:
-        """Ask for events of these jobs (none named: of all), ``log``: also what they print. Told(Subscribed) first."""
+    def subscribe(self, jobs: list[str] | None = None, log: bool = False, growing: bool = False) -> int:
+        """Ask for events of these jobs (none named: of all); Told(Subscribed) comes first.
+
+        ``log``: also what they print; ``growing``: also the scenes that they train.
+        """
 
         def handle(reply: Message) -> list[Happening]:
             if not isinstance(reply, Subscribed):
@@ -1122,7 +1158,7 @@ class Session:
         if self._subscription:
             self._pending.pop(self._subscription.rid, None)
         rid = self._take_rid()
-        self._subscription = Subscribe(rid=rid, jobs=list(jobs or []), log=log)
+        self._subscription = Subscribe(rid=rid, jobs=list(jobs or []), log=log, growing=growing)
         self._unread = 0
         return self._ask(self._subscription, handle, rid)
 
@@ -1151,8 +1187,12 @@ class Session:
             for pending in self._pending.values():
                 pending.sent = -math.inf
             if self._subscription and self._subscription.rid not in self._pending:
-                self.subscribe(self._subscription.jobs, self._subscription.log)
+                self._subscribe_again()
         self.epoch = epoch
+
+    def _subscribe_again(self) -> None:
+        assert self._subscription is not None
+        self.subscribe(self._subscription.jobs, self._subscription.log, self._subscription.growing)
 
     def _event(self, event: Message) -> list[Happening]:
         if not self._subscription or event.rid != self._subscription.rid:

@@ -33,9 +33,9 @@ class _Blob:
 class BlobStore:
     """Blobs in ``root``/xx/<sha256>. Thread-safe."""
 
-    def __init__(self, root: Path, used: dict[str, float]) -> None:
-        """``used``: what the journal knows of last uses."""
-        self._root = root
+    def __init__(self, root: Path, used: dict[str, float], *, lasting: bool = True) -> None:
+        """``used``: what the journal knows of last uses. ``lasting`` False: nothing has to outlive a power cut."""
+        self._root, self._lasting = root, lasting
         self._lock = threading.Lock()
         self._blobs: dict[str, _Blob] = {}
         self._changed: set[str] = set()
@@ -89,7 +89,8 @@ class BlobStore:
         path = self.path(sha256)
         if not path.parent.is_dir():
             path.parent.mkdir(exist_ok=True)
-            folder_to_disk(self._root)
+            if self._lasting:
+                folder_to_disk(self._root)
         if read_only:
             os.chmod(source, 0o444)
         try:
@@ -100,7 +101,8 @@ class BlobStore:
         # two links of one file: rename does nothing and leaves the source
         with contextlib.suppress(FileNotFoundError):
             _unlink(source)
-        folder_to_disk(path.parent)
+        if self._lasting:
+            folder_to_disk(path.parent)
         status = os.lstat(path)
         with self._lock:
             blob = _Blob(status.st_size, time.time(), (status.st_size, status.st_mtime_ns))

@@ -3,6 +3,7 @@
 Submits come here too, behind the blobs they need; they are passed on to the broker, which owns the journal.
 """
 
+import contextlib
 import dataclasses
 import hmac
 import logging
@@ -28,15 +29,15 @@ class WorkChannel(threading.Thread):
     """Serves the work socket until :meth:`stop`."""
 
     def __init__(
-        self, context: zmq.Context, socket: zmq.Socket, store: BlobStore, *, root: Path, inbox: Path, proof: bytes,
-        limits: Limits, room: Callable[[int], bool], known: Callable[[str], bool],
+        self, context: zmq.Context, socket: zmq.Socket, store: BlobStore, live: BlobStore, *, root: Path, inbox: Path,
+        proof: bytes, limits: Limits, room: Callable[[int], bool], known: Callable[[str], bool],
     ) -> None:  # fmt: skip
-        """``socket``: bound ROUTER, for this thread only from now on. ``room(bytes)``: whether the quota allows it.
+        """``socket``: bound ROUTER, for this thread only from now on. ``live``: blobs that are only given away.
 
-        ``known(client)``: whether it may still be here.
+        ``room(bytes)``: whether the quota allows it. ``known(client)``: whether it may still be here.
         """
         super().__init__(name="work channel", daemon=True)
-        self._socket, self._store, self._inbox, self._proof = socket, store, inbox, proof
+        self._socket, self._store, self._live, self._inbox, self._proof = socket, store, live, inbox, proof
         _clean(root / "partial")
         self._partial, self._limits, self._room, self._known = root / "partial", limits, room, known
         self._rate = RateLimit(limits)
@@ -119,9 +120,8 @@ class WorkChannel(threading.Thread):
             return protocol.Stored(sha256=request.sha256)
         if isinstance(request, protocol.Locate):
             self._prove(request.proof)
-            self._whole(request.sha256)
-            size, path = self._store.size(request.sha256), str(self._store.path(request.sha256))
-            return protocol.Located(sha256=request.sha256, size=size, path=path)
+            store, size = self._whole(request.sha256)
+            return protocol.Located(sha256=request.sha256, size=size, path=str(store.path(request.sha256)))
         raise ProtocolError("unknown_kind", f"{request.kind} does not belong on the work channel")
 
     def _prove(self, proof: bytes) -> None:
@@ -132,15 +132,23 @@ class WorkChannel(threading.Thread):
         if not self._room(size):
             raise ProtocolError("quota", f"{size} bytes do not fit into the quota beside what waiting jobs need: prune")
 
-    def _whole(self, sha256: str) -> None:
+    def _whole(self, sha256: str) -> tuple[BlobStore, int]:
+        """Where a blob is, and its size. A part of a growing scene may go at any time: then it is not here."""
+        with contextlib.suppress(KeyError):
+            if self._live.check(sha256):
+                return self._live, self._live.size(sha256)
         known = self._store.has(sha256)
         if not self._store.check(sha256):
             code, text = ("damaged", "was damaged and is removed") if known else ("unknown_blob", "is not here")
             raise ProtocolError(code, f"blob {sha256} {text}: submit its job again")
+        return self._store, self._store.size(sha256)
 
     def _get(self, request: protocol.Get) -> protocol.Chunk:
-        self._whole(request.sha256)
-        data, size = self._store.read(request.sha256, request.offset)
+        store, _ = self._whole(request.sha256)
+        try:
+            data, size = store.read(request.sha256, request.offset)
+        except FileNotFoundError:
+            raise ProtocolError("unknown_blob", f"blob {request.sha256} is not here any more") from None
         self.bytes_out += len(data)
         return protocol.Chunk(sha256=request.sha256, offset=request.offset, size=size, data=data)
 

@@ -7,6 +7,7 @@ which it notices by the end of standard input, so no orphan stays behind even wh
 import argparse
 import contextlib
 import errno
+import hashlib
 import importlib
 import json
 import logging
@@ -18,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import zmq
 
@@ -25,7 +27,7 @@ from holotime.files import file_to_disk
 
 from . import memory, protocol
 from .forecast import REUSED, STARTING
-from .orders import Beat, Begin, Broke, Done, Halt, StageUse
+from .orders import Beat, Begin, Broke, Done, Grown, GrownPart, Halt, StageUse
 from .protocol import BlobRef, Message
 from .security import KeyPair, secure_client
 
@@ -98,6 +100,33 @@ class Reporter:
         self._since = now
 
 
+class Shown:
+    """Leaves the parts of a growing scene (``holotime.job_context.ScenePart``) where the broker takes them.
+
+    Of these messages too the newest is enough: each names all parts that make the present scene.
+    """
+
+    def __init__(self, task: Begin, post: Callable[[Message], None]) -> None:
+        self._task, self._post = task, post
+        self._parts: list[GrownPart] = []
+
+    def __call__(self, part: Any) -> None:
+        """May be called on any thread, by one at a time. OSError when the disk does not take it."""
+        sha256 = hashlib.sha256(part.data).hexdigest()
+        folder, file = Path(self._task.out_dir), f"growing-{part.number}-{sha256[:8]}.safetensors"
+        try:
+            (folder / file).write_bytes(part.data)
+        except OSError:
+            (folder / file).unlink(missing_ok=True)
+            raise
+        if part.whole:
+            for old in self._parts:  # which the broker has not taken in the meantime
+                (folder / old.file).unlink(missing_ok=True)
+            self._parts = []
+        self._parts.append(GrownPart(number=part.number, sha256=sha256, size=len(part.data), file=file))
+        self._post(Grown(job=self._task.job, step=part.step, splats=part.splats, parts=list(self._parts)))
+
+
 class Worker:
     """The main thread's side."""
 
@@ -148,7 +177,7 @@ class Worker:
             report(STARTING, 0.0)
             run = self._load()
             MODELS.resize(task.keep_models if task.memory == AUTO else 0)
-            context = JobContext(Path(task.work_dir), task.memory)
+            context = JobContext(Path(task.work_dir), task.memory, Shown(task, self.post))
             made = run(task.job_kind, task.params, inputs, out_dir, Path(task.cache_dir), report, context)
             report.close_stage(time.monotonic())
             if len(made) > protocol.MAX_RESULTS:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from holotime.errors import InputError, OutOfMemory
-from holotime.job_context import JobContext
+from holotime.job_context import JobContext, ScenePart
 
 Files = dict[str, Path]
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
@@ -249,3 +249,14 @@ def models(params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress
         MODELS.get(size, lambda size=size: loaded.append(size) or size, lambda value: value)
     (out_dir / "loaded.txt").write_text(f"{os.getpid()} {loaded}", encoding="utf-8")
     return {"loaded": out_dir / "loaded.txt"}
+
+
+def grow(params: dict, inputs: Files, out_dir: Path, cache_dir: Path, progress: Callable, context: JobContext) -> Files:
+    """Shows the parts of ``params["parts"]`` (whole or delta, bytes), then goes on until the file ``go`` appears."""
+    assert context.publish is not None
+    (Path(params["marks"]) / "begun").write_text(str(os.getpid()), encoding="utf-8")
+    number = -1
+    for i, (kind, size) in enumerate(params["parts"]):
+        number += 1
+        context.publish(ScenePart(number, kind == "whole", 10 * i, 7, str(number).encode() * size))
+    return slow(params, inputs, out_dir, cache_dir, progress)

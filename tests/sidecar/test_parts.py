@@ -296,7 +296,8 @@ def test_one_client_cannot_fill_the_disk_with_uploads_that_it_never_completes(tm
     broker, socket = context.socket(zmq.PAIR), context.socket(zmq.ROUTER)
     broker.bind(BRIDGE)
     work = WorkChannel(
-        context, socket, BlobStore(tmp_path / "blobs", {}), root=tmp_path, inbox=tmp_path / "inbox", proof=b"",
+        context, socket, BlobStore(tmp_path / "blobs", {}), BlobStore(tmp_path / "live", {}), root=tmp_path,
+        inbox=tmp_path / "inbox", proof=b"",
         limits=Limits(upload_bytes=100), room=lambda size: True, known=lambda client: True,
     )  # fmt: skip
     try:

@@ -22,6 +22,7 @@ from holotime.scene4d import Scene4D
 RECIPES = ("auto", "lift", "lite", "full", "holotime")
 GPU_STEPS = 1500  # of a lite training on a CUDA device
 LEAST_BUDGET = 1000
+WATCH_STEPS = 200  # of the published recipe between two looks at its growing scene
 Out = (torch.cuda.OutOfMemoryError, MemoryError)
 
 
@@ -82,7 +83,8 @@ def reconstruct(
         from holotime.reconstruct.training.recipe import Recipe, RecipeConfig
 
         recipe = RecipeConfig(seed=config.seed, **({"iterations": config.refine} if config.refine else {}))
-        scene = Recipe(clip, fitted(clip, perception), recipe).run(progress=progress)
+        watch = (lambda run: snapshot(run.model, run.steps)) if snapshot else None
+        scene = Recipe(clip, fitted(clip, perception), recipe).run(progress=progress, watch=watch, every=WATCH_STEPS)
         scene.provenance["backend"] = backend
         return scene
     budget, notes = config.budget, list[str]()

@@ -34,6 +34,7 @@ from holotime.scene4d import Scene4D
 MOST_OPAQUE = 4.5  # logit; 0.989, the rasterizers draw nothing above 0.99
 LEAST_WINDOW = 0.35  # a window gets no narrower than this share of what the lift gave it
 SHELL = 0.97  # of the sky's distance: from here on a splat belongs to the sky
+SNAPSHOT_SECONDS = 0.5
 KEPT = ("least_window", "first_motion", "distance")  # what else a checkpoint holds of every splat
 Snapshot = Callable[[SpacetimeGaussians, int], None]  # (model, step): may read, must not keep
 
@@ -200,7 +201,7 @@ class Trainer:
     def run(self, *, progress: Progress = no_progress, snapshot: Snapshot | None = None, stop: float = 0.0) -> Result:
         """Make the steps that are left and return the scene.
 
-        ``snapshot`` is called first, then at least every two seconds. ``stop`` > 0 ends the run at that share of its
+        ``snapshot`` is called first, then every SNAPSHOT_SECONDS. ``stop`` > 0 ends the run at that share of its
         schedule. An exception from ``progress`` (the user cancelled) leaves a checkpoint, if there is to be one.
         """
         c = self.config
@@ -217,7 +218,7 @@ class Trainer:
                 self.spent = before + now - begin
                 if self.step_number % 10 == 0:
                     progress(min(self.share(), 1.0), f"training, step {self.step_number}")
-                if snapshot and now - shown > 2:
+                if snapshot and now - shown > SNAPSHOT_SECONDS:
                     snapshot(self.model, self.step_number)
                     shown = now
                 if c.checkpoint and now - last > c.checkpoint_seconds:

@@ -1,0 +1,53 @@
+"""Scenes that are being trained: which parts make each of them, and their files as long as somebody may need them."""
+
+import logging
+from pathlib import Path
+
+from .orders import Grown
+from .protocol import Growing, ScenePart
+from .store import BlobStore
+
+log = logging.getLogger(__name__)
+
+
+class GrowingScenes:
+    """At most one scene for each running job. Called on the broker's thread only."""
+
+    def __init__(self, store: BlobStore) -> None:
+        """``store``: for the parts alone; whoever serves blobs reads it too."""
+        self._store = store
+        self._scenes: dict[str, Growing] = {}  # by job
+
+    def all(self) -> list[Growing]:
+        """The scenes as they are now."""
+        return list(self._scenes.values())
+
+    def take(self, item: Grown, run: str, folder: Path) -> Growing | None:
+        """Take new parts out of the job's folder and drop those that have served; None when that cannot be."""
+        try:
+            for part in item.parts:
+                path = folder / part.file
+                if not self._store.has(part.sha256):
+                    if path.is_symlink() or path.stat().st_size != part.size:
+                        raise OSError(f"{path.name} is not a file of {part.size} bytes")
+                    self._store.take(path, part.sha256, read_only=True)
+        except OSError as error:  # the worker has a newer one already, or the disk refuses: a picture less
+            log.warning("a part of the growing scene of job %s is left out: %s", item.job, error)
+            return None
+        parts = [ScenePart(number=p.number, sha256=p.sha256, size=p.size) for p in item.parts]
+        before = self._scenes.get(item.job)
+        self._scenes[item.job] = now = Growing(job=item.job, run=run, step=item.step, splats=item.splats, parts=parts)
+        self._sweep(before)
+        return now
+
+    def drop(self, job: str) -> None:
+        """The job does not run any more."""
+        self._sweep(self._scenes.pop(job, None))
+
+    def _sweep(self, before: Growing | None) -> None:
+        """Remove the parts of a scene that no scene needs now; two jobs may have made the same."""
+        needed = {part.sha256 for scene in self._scenes.values() for part in scene.parts}
+        for part in before.parts if before else []:
+            if part.sha256 not in needed:
+                self._store.drop(part.sha256)
+        self._store.changes()  # nobody writes these down
