@@ -1,7 +1,10 @@
 """Losses: L1 and structural similarity, weighted pixel by pixel, and the published recipe's form of both."""
 
 from functools import lru_cache
+from typing import Any
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,10 +22,37 @@ def _window(device: torch.device, dtype: torch.dtype) -> Tensor:
     return (g / g.sum()).to(device, dtype)
 
 
+class _Window(torch.autograd.Function):
+    """Window means on a CPU: OpenCV's separable filter, a tenth of the time of a convolution and of its gradient."""
+
+    @staticmethod
+    def _filter(planes: Tensor) -> Tensor:
+        """[N, H, W], zeros around."""
+        kernel = _window(planes.device, torch.float32).numpy()
+        out = np.empty(planes.shape, np.float32)
+        for plane, result in zip(planes.detach().contiguous().numpy(), out, strict=True):
+            cv2.sepFilter2D(plane, -1, kernel, kernel, dst=result, borderType=cv2.BORDER_CONSTANT)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    def forward(ctx: Any, planes: Tensor, crop: int) -> Tensor:
+        ctx.crop = crop
+        out = _Window._filter(planes)
+        return out[:, crop:-crop, crop:-crop] if crop else out
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        c = ctx.crop  # the window is symmetric, so the adjoint is the window again
+        return _Window._filter(F.pad(slope, (c, c, c, c))), None
+
+
 def _smooth(x: Tensor, padding: int) -> Tensor:
     """Separable Gaussian window means of [B, C, H, W]."""
-    window = _window(x.device, x.dtype)
     shape = x.shape
+    if x.device.type == "cpu" and x.dtype == torch.float32:
+        flat = _Window.apply(x.reshape(-1, *shape[2:]), WINDOW // 2 - padding)
+        return flat.reshape(*shape[:2], *flat.shape[1:])
+    window = _window(x.device, x.dtype)
     flat = x.reshape(-1, 1, *shape[2:])
     flat = F.conv2d(flat, window.view(1, 1, -1, 1), padding=(padding, 0))
     flat = F.conv2d(flat, window.view(1, 1, 1, -1), padding=(0, padding))

@@ -77,3 +77,17 @@ def test_cube_faces_show_what_the_panorama_shows():
     want = sample(picture, lens.directions.cpu())
     error = ((faces - want)[..., 16:-16, 16:-16] ** 2).mean()
     assert 10 * np.log10(1 / float(error)) > 35
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+def test_fast_window_means_are_the_convolution(padding):
+    from holotime.reconstruct.training.losses import _smooth
+
+    x = torch.rand(2, 3, 24, 31, generator=torch.Generator().manual_seed(0))
+    fast, slow = x.clone().requires_grad_(), x.double().requires_grad_()  # doubles take the plain convolution
+    pictures = _smooth(fast, padding), _smooth(slow, padding)
+    assert torch.allclose(pictures[0].double(), pictures[1], atol=1e-6)
+    weight = torch.rand(pictures[0].shape, generator=torch.Generator().manual_seed(1))
+    for picture in pictures:
+        (picture * weight.to(picture)).sum().backward()
+    assert torch.allclose(fast.grad.double(), slow.grad, atol=1e-6)
