@@ -34,11 +34,12 @@ from holotime.reconstruct.training import RECIPES, ReconstructConfig, backend_of
 from holotime.reconstruct.training import reconstruct as make_scene
 from holotime.reconstruct.training.live import LiveScene
 from holotime.reconstruct.training.trainer import Snapshot
-from holotime.report import write_report
+from holotime.report import models_used, write_report
 from holotime.safe_walk import measure
 from holotime.scene4d import Scene4D
+from holotime.weights.licences import EMBEDDED
 
-STAGE_VERSIONS = {"perceive": 1, "animate": 3, "track": 1, "reconstruct": 4}
+STAGE_VERSIONS = {"perceive": 1, "animate": 4, "track": 1, "reconstruct": 4}
 T = TypeVar("T")
 
 # (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.
@@ -258,6 +259,7 @@ def generate(
         "loop": clip.loop,
         "size": [clip.width, clip.height],
         "backends": backends,
+        "models": models_used({"perceive": _perceivers(config.perceive, still.backend), "animate": animated.models}),
         "notes": [
             *panorama.notes,
             *animated.notes,
@@ -325,6 +327,12 @@ def _drop_if_damaged(checkpoint: Path) -> None:
         checkpoint.unlink()
 
 
+def _perceivers(asked: str, used: str) -> list[str]:
+    """The networks that found the distance: what was asked for by id or file, and the embedded one where it ran."""
+    chosen = [asked.split(":", 1)[1]] if ":" in asked else []
+    return chosen + [EMBEDDED] * ("network" in used)
+
+
 def _from_the_eye(scene: Scene4D, t: float, width: int, height: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """([height, width, 3] the scene at t in [0, 1] with its holes filled, [height, width] opacity)."""
     from holotime.render import EquirectCamera, fill_holes, rasterize
@@ -354,7 +362,8 @@ def _load_arrays(folder: Path, cls: type[T]) -> T:
 
 def _save_animated(result: Animated, folder: Path) -> None:
     clip = result.clip
-    arrays = {"moving": result.moving, "notes": np.array(result.notes, dtype=np.str_)}
+    texts = {name: np.array(getattr(result, name), dtype=np.str_) for name in ("notes", "models")}
+    arrays = {"moving": result.moving, **texts}
     np.savez(
         folder / "animated.npz", frames=clip.frames, fps=clip.fps, loop=clip.loop, backend=result.backend, **arrays
     )
@@ -364,4 +373,5 @@ def _load_animated(folder: Path) -> Animated:
     with np.load(folder / "animated.npz", allow_pickle=False) as file:
         clip = Clip(file["frames"], float(file["fps"]), bool(file["loop"]))
         notes = [str(note) for note in file["notes"]]
-        return Animated(clip, file["moving"], notes, str(file["backend"]))
+        models = tuple(str(name) for name in file["models"])
+        return Animated(clip, file["moving"], notes, str(file["backend"]), models)

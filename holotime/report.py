@@ -3,10 +3,12 @@
 import base64
 import html
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from holotime.errors import InputError
+from holotime.weights import commercial_words, licence_entry
 
 # Picture file in a result folder -> its caption in the report.
 PICTURES = {
@@ -54,6 +56,14 @@ def read_report(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} is missing or damaged ({error}). Give the folder of a finished job.") from error
 
 
+def models_used(stages: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Licence and permission of every network that a job used, for ``models`` of a report.
+
+    ``stages``: {stage: names, hub ids or files of the networks that it used}.
+    """
+    return [licence_entry(name, stage) for stage, names in stages.items() for name in dict.fromkeys(names)]
+
+
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write report.json and report.html; the page holds every picture of ``PICTURES`` that the folder has."""
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -73,6 +83,12 @@ def _page(folder: Path, report: dict[str, Any]) -> str:
         f"<tr><th>{html.escape(stage)}</th><td>{html.escape(str(name))}</td></tr>"
         for stage, name in report.get("backends", {}).items()
     ]
+    models = [
+        f"<tr><th>{html.escape(str(model.get('stage', '')))}</th><td>{html.escape(str(model['name']))}</td>"
+        f"<td>{html.escape(str(model['licence']))}</td><td>{html.escape(commercial_words(model['commercial_use']))}"
+        f"{html.escape(': ' + model['terms'] if model.get('terms') else '')}</td></tr>"
+        for model in report.get("models", [])
+    ]
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in report.get("notes", []))
     figures = []
     for name, caption in PICTURES.items():
@@ -91,6 +107,7 @@ def _page(folder: Path, report: dict[str, Any]) -> str:
         f"<h2>Quality</h2><table>{''.join(rows)}</table>"
         + (f"<h2>Notes</h2><ul>{notes}</ul>" if notes else "")
         + f"<h2>Pictures</h2>{''.join(figures)}"
-        f"<h2>Time</h2><table>{''.join(stages)}</table><h2>Backends</h2><table>{''.join(backends)}</table>"
+        + (f"<h2>Models and their licences</h2><table>{''.join(models)}</table>" if models else "")
+        + f"<h2>Time</h2><table>{''.join(stages)}</table><h2>Backends</h2><table>{''.join(backends)}</table>"
         f"<h2>Versions</h2><p><code>{html.escape(json.dumps(report.get('versions', {})))}</code></p></body></html>\n"
     )

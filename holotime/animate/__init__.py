@@ -22,6 +22,7 @@ class Animated:
     moving: NDArray[np.bool_]  # [H, W] False where every frame equals the panorama bit for bit
     notes: list[str] = field(default_factory=list)  # what was found and decided, one sentence each, for the report
     backend: str = "flow"
+    models: tuple[str, ...] = ()  # names (see holotime.weights), hub ids or files of the networks that were used
 
 
 class Animator(Protocol):

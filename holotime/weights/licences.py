@@ -5,6 +5,8 @@ from typing import Any
 from holotime.weights.registry import MODELS, Model, by_repository
 
 UNKNOWN = "not known here: see where it came from"
+EMBEDDED = "holotime-perception"  # the network inside the package
+OWN = Model(EMBEDDED, "distance and classes", "this package", "Apache-2.0", (), 0.0, True, "part of HoloTime")
 
 
 def licence_entry(name: str, stage: str = "") -> dict[str, Any]:
@@ -39,7 +41,7 @@ def commercial_words(allowed: bool | None) -> str:
 
 def model_of(name: str) -> Model | None:
     """The registered model of that name or hub id."""
-    return MODELS.get(name) or by_repository(name)
+    return OWN if name == EMBEDDED else MODELS.get(name) or by_repository(name)
 
 
 def _looks_like_hub_id(name: str) -> bool:

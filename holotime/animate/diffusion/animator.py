@@ -33,6 +33,7 @@ class Animation:
     seconds: dict[str, float] = field(default_factory=dict)  # time of each part
     plans: dict[str, MemoryPlan] = field(default_factory=dict)  # of each stage
     backend: str = "holotime"
+    models: list[str] = field(default_factory=list)  # names or files of the networks that were used
 
 
 def animate(
@@ -168,4 +169,5 @@ def run_stages(context: RunContext, progress: Progress) -> Animation:
     if context.state:
         context.state.clear()
     progress(1.0, "")
-    return Animation(clip, context.notes, context.seconds, context.plans)
+    used = [stage.weights for stage in context.stages.values()] + context.models
+    return Animation(clip, context.notes, context.seconds, context.plans, models=used)

@@ -41,4 +41,4 @@ def animate(
         notes.append("The motion hint was not followed: this animator is steered by the prompt alone.")
     clip = Clip(np.stack([sphere.resize(frame, height, width) for frame in made]), result.clip.fps)
     everywhere = np.ones((height, width), np.bool_)  # every pixel is made anew
-    return Animated(clip, everywhere, notes, result.backend)
+    return Animated(clip, everywhere, notes, result.backend, tuple(result.models))

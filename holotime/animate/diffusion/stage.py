@@ -46,6 +46,7 @@ class RunContext:
     state: RunState | None  # where every step is saved
     preview: Preview | None
     notes: list[str] = field(default_factory=list)  # decisions and fallbacks
+    models: list[str] = field(default_factory=list)  # networks that were used beside the stages' own
     seconds: dict[str, float] = field(default_factory=dict)  # of each part
     plans: dict[str, MemoryPlan] = field(default_factory=dict)  # of each stage
 
@@ -139,6 +140,7 @@ class Stage:
         try:
             network = load_upscaler(locate(self.config.upscaler), self.run_.device, self.run_.dtype)
             used = "Real-ESRGAN x2"
+            self.run_.models.append(self.config.upscaler)
             self.run_.notes.append("refinement: the guidance is doubled by Real-ESRGAN x2.")
         except BackendUnavailable:
             self.run_.notes.append(

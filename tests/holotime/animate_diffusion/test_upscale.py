@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from holotime.animate.diffusion.upscale import RRDBNet, double, load_upscaler
+from holotime.animate.diffusion.upscale import double, load_upscaler
+from holotime.enhance.esrgan import RRDBNet
 from holotime.errors import InputError
 
 CPU = torch.device("cpu")
@@ -40,6 +41,9 @@ def test_network_is_read_from_its_file(frames: torch.Tensor, tmp_path: Path) -> 
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
-    torch.save({"params": {"conv_first.weight": torch.zeros(8, 3, 3, 3)}}, tmp_path / "net.pth")
-    with pytest.raises(InputError, match="not a Real-ESRGAN x2 network"):
+    torch.save({"params": {"conv_first.weight": torch.zeros(8, 5, 3, 3)}}, tmp_path / "net.pth")
+    with pytest.raises(InputError, match="not a network of Real-ESRGAN"):
+        load_upscaler(tmp_path / "net.pth", CPU, torch.float32)
+    torch.save(RRDBNet(features=8, blocks=1, growth=4, scale=4).state_dict(), tmp_path / "net.pth")
+    with pytest.raises(InputError, match="enlarges 4 times"):
         load_upscaler(tmp_path / "net.pth", CPU, torch.float32)

@@ -1,0 +1,1 @@
+"""Enhance: more frames a second and more pixels, around the whole circle."""
