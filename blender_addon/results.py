@@ -12,6 +12,7 @@ from typing import Any
 import bpy
 
 from . import client, storage
+from .cameras import safe_walk
 from .client import tasks
 
 SCENE, CLIP, REPORT = "scene.safetensors", "clip.mp4", "report.html"
@@ -61,6 +62,7 @@ class Import:
     def _complete(self, obj: bpy.types.Object) -> None:
         global last_import
         last_import = obj.name
+        safe_walk.remember(obj)
         entry = client.ledger.entries.get(self._job)
         if entry:
             entry.imported = True

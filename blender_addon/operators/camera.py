@@ -40,8 +40,9 @@ class HOLOTIME_OT_add_camera_path(bpy.types.Operator):
 
     def execute(self, context):
         """Evaluate the path at the scene's frame rate and key it from the scene's first frame on."""
+        from ..cameras import safe_walk
         from ..cameras.camera_object import make_camera
-        from ..cameras.path import chosen_poses
+        from ..cameras.path import chosen_path
         from ..cameras.presets import presets
         from ..vendor import camera_path
 
@@ -58,7 +59,10 @@ class HOLOTIME_OT_add_camera_path(bpy.types.Operator):
                     raise ValueError("not a JSON object")
                 poses = camera_path.evaluate(preset, frames, params, seconds=seconds)
             else:
-                poses = chosen_poses(settings, frames, obj.data if obj and settings.clamp_to_safe else None)
+                walk = safe_walk.of(obj) if obj and settings.clamp_to_safe else None
+                poses, factor = chosen_path(settings, frames, walk)
+                if factor < 1:
+                    self.report({"INFO"}, f"The path was scaled to {factor:.2f} of its size to stay in the safe volume")
         except camera_path.PathError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -6,6 +6,7 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from .. import client, results
+from ..cameras import safe_walk
 from ..client import tasks
 from ..properties import RELATIVE
 from .jobs import NOT_CONNECTED
@@ -81,6 +82,7 @@ class HOLOTIME_OT_import_scene(bpy.types.Operator):
         except SceneFileError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        safe_walk.remember(obj)
         make_active(context, obj)
         return {"FINISHED"}
 
@@ -210,6 +212,7 @@ class HOLOTIME_OT_relink_scene(bpy.types.Operator):
             )
             return {"CANCELLED"}
         obj.holotime.source = portable(path)
+        safe_walk.remember(obj)
         return {"FINISHED"}
 
 

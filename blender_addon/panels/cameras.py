@@ -2,8 +2,11 @@
 
 import bpy
 
-from .common import Panel, column
+from ..operators.scene import active_scene_object
+from ..viewport.path_view import SAMPLES
+from .common import Panel, column, lines
 
+FEW = 32  # points of a path that is not drawn
 UNITS = {"factor": "", "seed": "", "deg": "°", "m": "m", "Hz": "Hz", "turns": "turns", "cycles": "cycles"}
 
 
@@ -24,9 +27,33 @@ class HOLOTIME_PT_cameras(Panel, bpy.types.Panel):
         row.prop(settings, "show_path", toggle=True, icon="CURVE_PATH")
         row.prop(settings, "show_safe", text="Safe Volume", toggle=True, icon="SHADING_BBOX")
         column(layout).prop(settings, "clamp_to_safe", text="Stay in It")
+        self._volume(layout, context)
         row = layout.row()
         row.scale_y = 1.2
         row.operator("holotime.add_camera_path", icon="VIEW_CAMERA")
+
+    def _volume(self, layout, context) -> None:
+        """How far a camera may go, and what that does to the path."""
+        from ..cameras import safe_walk
+
+        obj = active_scene_object(context)
+        if obj is None:
+            return
+        walk, settings = safe_walk.of(obj), context.scene.holotime
+        said = "Measured" if walk.measured else "Estimated from the splats"
+        col = layout.column(align=True)
+        col.label(text=f"{said}: {100 * walk.nearest():.0f} cm and more", icon="ORIENTATION_GLOBAL")
+        if settings.clamp_to_safe and len(settings.camera_parameters):
+            from ..cameras.path import chosen_path
+            from ..vendor.camera_path import PathError
+
+            try:
+                _poses, factor = chosen_path(settings, SAMPLES if settings.show_path else FEW, walk)
+            except PathError as error:
+                lines(layout, context, str(error), "ERROR")
+                return
+            if factor < 1:
+                col.label(text=f"The path is scaled to {factor:.0%}", icon="BLANK1")
 
 
 class HOLOTIME_PT_camera_parameters(Panel, bpy.types.Panel):

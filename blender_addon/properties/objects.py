@@ -19,6 +19,9 @@ class HoloTimeObjectSettings(bpy.types.PropertyGroup):
     source: StringProperty(name="Source", description="The scene file", subtype="FILE_PATH", options=RELATIVE)
     duration: FloatProperty(name="Duration", description="Length of the clip in seconds")
     fps: FloatProperty(name="Frame Rate", description="Frames of the clip per second")
+    safe_walk: StringProperty(
+        name="Safe Volume", description="How far a camera may go, as the sidecar measured it", options={"HIDDEN"}
+    )
     loop: BoolProperty(name="Loop", description="The clip repeats without a jump")
     display: EnumProperty(
         name="Show As",

@@ -33,7 +33,7 @@ def draw() -> None:
     obj = find_scene_object(scene, bpy.context.object)
     place = obj.matrix_world if obj else Matrix()
     if settings.show_safe and obj:
-        wire = [[place @ Vector(p) for p in strip] for strip in safe_walk.wire(obj.data)]
+        wire = [[place @ Vector(p) for p in strip] for strip in safe_walk.wire(safe_walk.of(obj))]
         lines.draw_strips(wire, SAFE, 1.0)
     if settings.show_path:
         matrices = _matrices(settings, obj)
@@ -57,10 +57,10 @@ _AROUND = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 
 def _matrices(settings, obj) -> list[Matrix]:
     """Poses of the path as it would be added, in Blender's axes."""
-    from ..cameras import axes
-    from ..cameras.path import chosen_poses
+    from ..cameras import axes, safe_walk
+    from ..cameras.path import chosen_path
 
-    poses = chosen_poses(settings, SAMPLES, obj.data if obj and settings.clamp_to_safe else None)
+    poses, _factor = chosen_path(settings, SAMPLES, safe_walk.of(obj) if obj and settings.clamp_to_safe else None)
     return [Matrix(axes.opencv_to_blender(pose.matrix)) for pose in poses]
 
 

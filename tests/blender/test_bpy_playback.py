@@ -119,23 +119,3 @@ def test_cameras_as_cuts(holotime):
     assert scene.camera == two
     with pytest.raises(RuntimeError, match="no camera"):
         bpy.ops.holotime.mark_camera(camera="Cube")
-
-
-def test_a_path_stays_in_the_safe_volume(holotime, tmp_path):
-    """A wall one metre away lets the camera go a tenth of that; the path keeps its shape."""
-    from bl_ext.user_default.holotime.cameras import safe_walk
-    from bl_ext.user_default.holotime.cameras.path import chosen_poses
-
-    near = scenes.panorama_scene(scenes.ramps(64), distance=1.0)
-    bpy.ops.holotime.import_scene(filepath=str(scenes.write_scene(tmp_path / "near.safetensors", near)))
-    obj, settings = bpy.context.object, bpy.context.scene.holotime
-    radii = safe_walk.radii(obj.data)
-    np.testing.assert_allclose(radii, safe_walk.SHARE, rtol=0.1)
-    settings.camera_preset = "orbit"
-    free, kept = (chosen_poses(settings, 24, mesh) for mesh in (None, obj.data))
-    lengths = [np.linalg.norm([row[3] for row in pose.matrix[:3]]) for pose in kept]
-    assert max(lengths) <= safe_walk.SHARE * 1.1
-    ratio = kept[3].matrix[0][3] / free[3].matrix[0][3]
-    assert all(
-        k.matrix[i][3] == pytest.approx(ratio * f.matrix[i][3]) for k, f in zip(kept, free, strict=True) for i in (0, 1)
-    )
