@@ -39,6 +39,15 @@ def title(job: client.Job) -> str:
     return client.ledger.get(job.id).title or f"{kind} {job.id[:6]}"
 
 
+def unused_title(wanted: str) -> str:
+    """``wanted``, with a number behind it when a job of the list has that name."""
+    taken = {title(job) for job in client.jobs.values()}
+    count = 1
+    while (name := wanted if count == 1 else f"{wanted} {count}") in taken:
+        count += 1
+    return name
+
+
 def thumbnail(job: client.Job) -> int:
     """The icon of the latest picture that a job has shown; 0 while it has shown none."""
     global _thumbnails

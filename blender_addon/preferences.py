@@ -5,6 +5,8 @@ import textwrap
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
+from .client import tasks
+
 
 class HoloTimePreferences(bpy.types.AddonPreferences):
     """How to reach a sidecar, and how to make one."""
@@ -52,34 +54,38 @@ class HoloTimePreferences(bpy.types.AddonPreferences):
         description="The file that a running sidecar wrote: its addresses and your key. Copy it from its computer",
         subtype="FILE_PATH",
     )
+    address: StringProperty(
+        name="Address",
+        description="Name or address of the sidecar's computer; empty: the one that the connection file names",
+    )
     show_log: BoolProperty(name="Show Log", description="Show what the set-up says", default=False)
 
     def draw(self, context: bpy.types.Context) -> None:
         """One of the two ways, and how it stands."""
-        from . import client
-
         layout = self.layout
         layout.row().prop(self, "mode", expand=True)
         layout.use_property_split = True
         if self.mode == "OWN":
             self._own(layout, context)
         else:
-            layout.prop(self, "connection_file")
-            layout.operator("holotime.connect", icon="LINKED")
-        box = layout.box()
-        for line in client.link_text.splitlines():
-            box.label(text=line, icon="CHECKMARK" if client.connected() else "UNLINKED")
-        if client.connected():
-            box.label(text=f"{client.server_name}; it can do: {', '.join(client.offers)}", icon="INFO")
+            self._other(layout)
+        _status(layout)
+
+    def _other(self, layout) -> None:
+        col = layout.column()
+        col.prop(self, "connection_file", placeholder="connection.json that the sidecar wrote")
+        col.prop(self, "address", placeholder="as in the file")
+        layout.operator("holotime.connect", icon="LINKED")
 
     def _own(self, layout, context) -> None:
         from . import sidecar_setup
         from .operators.setup import environment_folder, library
 
+        shipped = library(context)
         col = layout.column()
-        col.prop(self, "base_python")
-        col.prop(self, "environment")
-        col.prop(self, "package")
+        col.prop(self, "base_python", placeholder="the newest that is found")
+        col.prop(self, "environment", placeholder="in the extension's own folder")
+        col.prop(self, "package", placeholder="the one that came along" if shipped else "choose it first")
         col.row().prop(self, "device", expand=True)
         folder = environment_folder(context)
         known, state = sidecar_setup.look(folder), sidecar_setup.state
@@ -89,17 +95,20 @@ class HoloTimePreferences(bpy.types.AddonPreferences):
         if known:
             row.operator("holotime.setup_sidecar", text="Check", icon="CHECKMARK").action = "check"
             row.operator("holotime.setup_sidecar", text="Uninstall", icon="TRASH").action = "remove"
-        if not library(context):
+        if not shipped:
             layout.label(text="Choose the library: the folder of the project, or its wheel", icon="INFO")
+        if not bpy.app.online_access:
+            layout.label(text="Fetching packages needs Allow Online Access (System, Network)", icon="INTERNET_OFFLINE")
         if state.running:
-            layout.label(text=state.text, icon="SORTTIME")
+            fraction = tasks.running[0].step.fraction if tasks.running else 0.0
+            layout.progress(factor=fraction, text=state.text)
         found = state.found or known.get("found", {})
         if found.get("torch"):
             gpu = f", {found['gpu']} ({found['memory_gb']} GB)" if found.get("gpu") else ""
-            layout.label(
-                text=f"HoloTime {found['holotime']}, torch {found['torch']}, {found['device'].upper()}{gpu}",
-                icon="CHECKMARK",
-            )
+            text = f"Checked: HoloTime {found['holotime']}, torch {found['torch']}, {found['device'].upper()}{gpu}"
+            layout.label(text=text, icon="CHECKMARK")
+        elif known and not known.get("complete"):
+            layout.label(text="The last set-up did not end well: repair it", icon="ERROR")
         for line in textwrap.wrap(state.problem, 90):
             layout.label(text=line, icon="ERROR")
         if state.log:
@@ -109,8 +118,37 @@ class HoloTimePreferences(bpy.types.AddonPreferences):
                 box.scale_y = 0.6
                 for line in state.log[-12:]:
                     box.label(text=line[:110])
-        layout.prop(self, "sidecar_python", text="Or one's own Python")
+        layout.separator()
+        layout.prop(self, "sidecar_python", text="Or Your Own Python", placeholder="one that has the library")
         layout.operator("holotime.start_sidecar", icon="PLAY")
+
+
+def _status(layout) -> None:
+    """How the sidecar is that Blender talks to."""
+    from . import client
+
+    box = layout.box()
+    box.use_property_split = False
+    for line in client.link_text.splitlines():
+        box.label(text=line, icon="CHECKMARK" if client.connected() else "UNLINKED")
+    if not client.connected():
+        return
+    client.watch_status()
+    box.label(text=f"{client.server_name}: {', '.join(client.offers)}", icon="INFO")
+    status = client.server_status
+    if status is None:
+        return
+    waiting = status.counts.get("queued", 0)
+    busy = f"{len(status.running)} running, {waiting} waiting" if status.running or waiting else "idle"
+    room = f"{status.blob_bytes / 1e9:.1f} of {status.quota_bytes / 1e9:.0f} GB of files"
+    box.label(text=f"Jobs: {busy}; {room}", icon="PREFERENCES")
+    for worker in status.workers:
+        used = f"{worker.memory / 1e9:.1f} GB of memory"
+        if worker.gpu_total:
+            used += f", {worker.gpu_memory / 1e9:.1f} of {worker.gpu_total / 1e9:.0f} GB on the graphics card"
+        if worker.models:
+            used += f", {worker.models / 1e9:.1f} GB of models kept"
+        box.label(text=f"{worker.device.upper()}: {worker.state}, {used}", icon="MEMORY")
 
 
 def preferences(context: bpy.types.Context) -> HoloTimePreferences:

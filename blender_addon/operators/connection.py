@@ -1,5 +1,7 @@
 """Operators: reach a sidecar, start one, leave it."""
 
+import json
+import re
 from pathlib import Path
 
 import bpy
@@ -8,6 +10,8 @@ from bpy.props import StringProperty
 from .. import client, pump_timer, storage
 from ..preferences import preferences
 from .setup import environment_folder
+
+LOCAL = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:", "ipc://")  # endpoints on this computer
 
 
 def _cpu_only(context, python: str) -> bool:
@@ -19,6 +23,32 @@ def _cpu_only(context, python: str) -> bool:
 def begin_client() -> None:
     """Let the client know where it may keep its notes."""
     client.ledger.open(storage.user_folder())
+
+
+def reachable(path: str, address: str) -> str:
+    """The connection file to use: this one, or a copy that names ``address`` as the sidecar's computer.
+
+    ClientError where Blender may not go online and the sidecar is not on this computer.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        endpoints = dict(data["addresses"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return path  # the network thread says what is wrong with it
+    if address:
+        data["addresses"] = {
+            name: re.sub(r"^tcp://.*:", f"tcp://{address}:", str(endpoint)) for name, endpoint in endpoints.items()
+        }
+        path = str(storage.user_folder("connections") / "changed.json")
+        Path(path).touch(mode=0o600)
+        Path(path).write_text(json.dumps(data), encoding="utf-8")
+    elsewhere = [str(e) for e in data["addresses"].values() if not str(e).startswith(LOCAL)]
+    if elsewhere and not bpy.app.online_access:
+        raise client.ClientError(
+            f"The sidecar is on another computer ({elsewhere[0]}), and Blender may not go online: allow online access "
+            "(Preferences, System, Network)."
+        )
+    return path
 
 
 class HOLOTIME_OT_connect(bpy.types.Operator):
@@ -34,6 +64,11 @@ class HOLOTIME_OT_connect(bpy.types.Operator):
         subtype="FILE_PATH",
         options={"SKIP_SAVE"},
     )
+    address: StringProperty(
+        name="Address",
+        description="Name or address of the sidecar's computer; empty: as in the preferences, or in the file",
+        options={"SKIP_SAVE"},
+    )
 
     def execute(self, context):
         """Begin to connect; the panel shows when the sidecar answers."""
@@ -43,8 +78,9 @@ class HOLOTIME_OT_connect(bpy.types.Operator):
             return {"CANCELLED"}
         try:
             begin_client()
+            path = reachable(path, self.address or ("" if self.connection_file else preferences(context).address))
             client.connect(path, agent=f"blender {bpy.app.version_string}")
-        except client.ClientError as error:
+        except (client.ClientError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         pump_timer.start()

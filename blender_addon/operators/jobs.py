@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 from bpy.props import StringProperty
 
-from .. import client, results, storage
+from .. import client, job_list, results, storage
 from ..properties import RELATIVE
 
 NOT_CONNECTED = "Not connected to a sidecar: connect or start one first (Generate panel)"
@@ -60,7 +60,8 @@ class HOLOTIME_OT_generate(bpy.types.Operator):
             return {"CANCELLED"}
         # The scene is looked up again by name when the job is done: it may be gone, or moved by undo, by then.
         on_success = results.Import(scene.name) if settings.auto_import else None
-        entry = client.Entry(path.stem, scene=scene.name, blend=bpy.data.filepath, auto_import=settings.auto_import)
+        title = job_list.unused_title(path.stem)
+        entry = client.Entry(title, scene=scene.name, blend=bpy.data.filepath, auto_import=settings.auto_import)
         client.submit(job, "generate", generate_params(settings) | {"name": path.name}, inputs, on_success, entry=entry)
         results.last_error = ""
         return {"FINISHED"}

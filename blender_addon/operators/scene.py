@@ -1,4 +1,4 @@
-"""Operators: import a scene file, put a clip into the world, find a lost file, write the scene to files."""
+"""Operators: import a scene file, put a clip into the world, look from the eye, write the scene as a PLY sequence."""
 
 from pathlib import Path
 
@@ -173,85 +173,6 @@ class HOLOTIME_OT_view_from_eye(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HOLOTIME_OT_relink_scene(bpy.types.Operator):
-    """Choose where the scene's file lies now"""
-
-    bl_idname = "holotime.relink_scene"
-    bl_label = "Find the File"
-    bl_options = {"REGISTER", "UNDO"}
-
-    filepath: StringProperty(
-        name="File", description="The scene's .safetensors file", subtype="FILE_PATH", options=RELATIVE
-    )
-    filter_glob: StringProperty(default="*.safetensors", options={"HIDDEN"})
-
-    @classmethod
-    def poll(cls, context):
-        """Only with a scene."""
-        return has_scene(cls, context)
-
-    def invoke(self, context, event):
-        """Ask for the file."""
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context):
-        """Check that it is this scene's, and keep its path."""
-        from ..scene_import.importer import portable
-        from ..scene_import.reader import SceneFileError, read_scene
-
-        obj, path = active_scene_object(context), Path(bpy.path.abspath(self.filepath))
-        try:
-            count = len(read_scene(path))
-        except SceneFileError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if count != len(obj.data.vertices):
-            self.report(
-                {"ERROR"}, f"{path} is another scene: it has {count} splats, {obj.name} has {len(obj.data.vertices)}."
-            )
-            return {"CANCELLED"}
-        obj.holotime.source = portable(path)
-        safe_walk.remember(obj)
-        return {"FINISHED"}
-
-
-class HOLOTIME_OT_write_scene(bpy.types.Operator):
-    """Write the scene's file anew from what this .blend holds"""
-
-    bl_idname = "holotime.write_scene"
-    bl_label = "Write the File"
-    bl_options = {"REGISTER", "UNDO"}
-
-    filepath: StringProperty(
-        name="File", description="Where to write it; empty: where it was", subtype="FILE_PATH", options=RELATIVE
-    )
-
-    @classmethod
-    def poll(cls, context):
-        """Only with a scene."""
-        return has_scene(cls, context)
-
-    def execute(self, context):
-        """Write, and keep the path."""
-        from ..export.tensors import write_scene
-        from ..scene_import.importer import portable
-        from ..storage import beside
-
-        obj = active_scene_object(context)
-        path = Path(bpy.path.abspath(self.filepath or obj.holotime.source))
-        try:
-            if not self.filepath and not path.parent.is_dir():
-                path = beside() / f"{bpy.path.clean_name(obj.name)}.safetensors"
-            write_scene(obj, path)
-        except OSError as error:
-            self.report({"ERROR"}, f"{path} cannot be written ({error.strerror}). Choose another place.")
-            return {"CANCELLED"}
-        obj.holotime.source = portable(path)
-        self.report({"INFO"}, f"Written: {path}")
-        return {"FINISHED"}
-
-
 class HOLOTIME_OT_export_ply(bpy.types.Operator):
     """Write the moving scene as a sequence of PLY files, one a frame, as splat viewers read them"""
 
@@ -323,7 +244,5 @@ CLASSES = (
     HOLOTIME_OT_set_world_clip,
     HOLOTIME_OT_select_scene,
     HOLOTIME_OT_view_from_eye,
-    HOLOTIME_OT_relink_scene,
-    HOLOTIME_OT_write_scene,
     HOLOTIME_OT_export_ply,
 )

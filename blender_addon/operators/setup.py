@@ -46,6 +46,12 @@ class HOLOTIME_OT_setup_sidecar(bpy.types.Operator):
         cls.poll_message_set("The set-up is under way")
         return not sidecar_setup.state.running
 
+    def invoke(self, context, event):
+        """Ask before anything is removed."""
+        if self.action == "remove":
+            return context.window_manager.invoke_confirm(self, event)
+        return self.execute(context)
+
     def execute(self, context):
         """Begin; the preferences show how it goes."""
         prefs, folder = preferences(context), environment_folder(context)

@@ -71,7 +71,7 @@ class HOLOTIME_PT_camera_parameters(Panel, bpy.types.Panel):
         if not len(settings.camera_parameters):
             col.label(text="Choose a path first")
         for item in settings.camera_parameters:
-            unit = UNITS.get(item.unit, item.unit)
+            unit = UNITS.get(item.unit, item.unit) if item.unit != item.name else ""
             col.prop(item, "value", text=f"{item.title} ({unit})" if unit else item.title)
 
 

@@ -65,7 +65,7 @@ class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
         sub.prop(settings, "width")
         sub.prop(settings, "budget")
         col.prop(settings, "auto_import")
-        self._forecast(layout, settings)
+        self._forecast(layout, context, settings)
         row = layout.row()
         row.scale_y = 1.5
         row.operator("holotime.generate", icon="OUTLINER_OB_POINTCLOUD")
@@ -79,7 +79,7 @@ class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
         if client.ledger.problem:
             lines(layout, context, client.ledger.problem, "INFO")
 
-    def _forecast(self, layout, settings) -> None:
+    def _forecast(self, layout, context, settings) -> None:
         """What the job will take: as the sidecar expects, else estimated here, which is said."""
         reply, exact = client.forecasts.of("generate", generate_params(settings))
         col = layout.column(align=True)
@@ -90,10 +90,9 @@ class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
             return
         params = {name: getattr(settings, name) for name in ("width", "frames", "budget")}
         seconds, known = forecast.seconds_forecast(list(client.ledger.entries.values()), params)
+        source = f"from {known} earlier job{'s' * (known > 1)}" if known else "nothing has run here yet"
         text = f"About {duration(seconds)}, {memory(forecast.memory_forecast(params))}"
-        col.label(text=text, icon="TIME")
-        source = "own earlier jobs" if known else "no job ran here yet"
-        col.label(text=f"Estimate of the add-on: {source}", icon="BLANK1")
+        lines(col, context, f"{text}\n(the add-on's own guess: {source})", "TIME")
 
     def _connection(self, layout, context) -> None:
         if client.active():

@@ -27,8 +27,8 @@ class HOLOTIME_PT_render(Panel, bpy.types.Panel):
         scene = context.scene
         settings, layout = scene.holotime, self.layout
         obj = active_scene_object(context)
+        layout.prop(settings, "vr_target", text="")
         col = column(layout)
-        col.prop(settings, "vr_target")
         if settings.vr_target == "NONE":
             col.prop(settings, "vr_projection")
         if settings.vr_projection != "perspective":
@@ -121,8 +121,8 @@ class HOLOTIME_PT_video_playback(_Video, bpy.types.Panel):
         if video.through_camera(settings):
             self.layout.label(text="Length and rate: the timeline's", icon="INFO")
         else:
-            col.prop(settings, "vr_seconds")
-            col.prop(settings, "vr_fps")
+            col.prop(settings, "vr_seconds", text="Length" if settings.vr_seconds else "Length (0: all)")
+            col.prop(settings, "vr_fps", text="Rate (fps)" if settings.vr_fps else "Rate (0: own)")
 
 
 class HOLOTIME_PT_video_file(_Video, bpy.types.Panel):

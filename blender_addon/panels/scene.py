@@ -1,9 +1,8 @@
 """Scene: the imported worlds, how they play and look, where their files are."""
 
-from pathlib import Path
-
 import bpy
 
+from ..operators.files import lost_files
 from ..viewport import handlers
 from .common import Panel, column, lines
 
@@ -119,13 +118,12 @@ class HOLOTIME_PT_files(_NeedsScene, bpy.types.Panel):
             return
         layout = self.layout
         column(layout).prop(obj.holotime, "source", text="File")
-        path = Path(bpy.path.abspath(obj.holotime.source)) if obj.holotime.source else None
-        if path is None or not path.is_file():
-            text = "The file is gone. The scene plays from the .blend all the same; only videos need it."
+        for text in lost_files(context.scene, obj):
             lines(layout, context, text, "ERROR")
         row = layout.row(align=True)
         row.operator("holotime.relink_scene", icon="FILE_FOLDER")
         row.operator("holotime.write_scene", icon="FILE_TICK")
+        layout.operator("holotime.keep_beside", icon="PACKAGE")
         layout.operator("holotime.export_ply", icon="EXPORT")
         layout.operator_menu_enum("holotime.export_scene", "format", text="Export by the Sidecar", icon="EXPORT")
 

@@ -62,7 +62,7 @@ class HOLOTIME_PT_motion(Panel, bpy.types.Panel):
         col = column(self.layout)
         sub = col.column(align=True)
         sub.prop(settings, "frames")
-        sub.prop(settings, "fps", text="Rate")
+        sub.prop(settings, "fps", text="Rate (fps)")
         col.prop(settings, "strength", slider=True)
         row = col.row(heading="Direction")
         row.prop(settings, "use_direction", text="")

@@ -161,7 +161,7 @@ class RenderSettings:
         description="Frames per second; 0: those of the scene",
         min=0.0,
         max=240.0,
-        precision=3,
+        precision=2,
     )
     vr_audio: StringProperty(
         name="Sound",

@@ -47,6 +47,7 @@ OPERATORS = {
     "cancel_job",
     "import_result",
     "import_scene",
+    "keep_beside",
     "set_world_clip",
     "add_camera_path",
     "render_vr",

@@ -144,15 +144,40 @@ class Robot:
             self.window.event_simulate(type=name, value="RELEASE", x=place[0], y=place[1], **keys)
             yield 0.1
 
-    def screenshot(self, name: str, region: str = "") -> Scenario:
-        """Save what the screen shows, or where one region of the 3D View is, as out/NAME.png."""
-        for area in self.window.screen.areas:
-            area.tag_redraw()
+    def screenshot(self, name: str, region: str = "", area: bpy.types.Area | None = None) -> Scenario:
+        """Save what the screen shows, or where one area or one region of the 3D View is, as out/NAME.png."""
+        for each in self.window.screen.areas:
+            each.tag_redraw()
         yield 0.4
-        place = self.region(region) if region else None
+        place = self.region(region) if region else area
         box = (place.x, place.y, place.width, place.height) if place else (0, 0, self.window.width, self.window.height)
         _save(self.pixels(), box, self.out / f"{name}.png")
         yield TICK
+
+    def photograph(self, name: str, classes: list[type], family: str) -> Scenario:
+        """Save one panel of the sidebar with its sub-panels, and nothing else, as out/NAME.png.
+
+        ``classes`` are all panels of the tab; those that do not belong to ``family`` are away for the moment.
+        """
+        others = [cls for cls in classes if family not in (cls.bl_idname, getattr(cls, "bl_parent_id", ""))]
+        others = [cls for cls in others if "bl_category" in dir(cls) and hasattr(cls, "bl_label")]
+        overlap = bpy.context.preferences.system.use_region_overlap
+        bpy.context.preferences.system.use_region_overlap = False  # a plain background, to see where the panel ends
+        for cls in reversed(others):
+            bpy.utils.unregister_class(cls)
+        region = self.region("UI")
+        region.tag_redraw()
+        yield 0.6
+        picture = self.pixels()[region.y : region.y + region.height, region.x : region.x + region.width]
+        inner = picture[:, 4 : region.width - 40]  # without the tabs
+        rows = (abs(inner - inner[2:3, 4:5]) > 0.02).any(axis=(1, 2)).nonzero()[0]
+        bottom = max(0, int(rows[rows > 6].min()) - 6)
+        box = (region.x, region.y + bottom, region.width - 28, region.height - bottom)
+        _save(self.pixels(), box, self.out / f"{name}.png")
+        for cls in others:
+            bpy.utils.register_class(cls)
+        bpy.context.preferences.system.use_region_overlap = overlap
+        yield 0.3
 
     def pixels(self):
         """[H, W, 4] float of what the screen shows, first row at the bottom."""

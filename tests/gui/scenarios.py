@@ -16,8 +16,30 @@ def addon():
     return importlib.import_module(MODULE)
 
 
-def prepare(robot, theme="dark"):
-    """Install the extension, open the sidebar on its tab, with nothing else in the way."""
+PANELS = {  # name of the picture -> the panel
+    "world": "HOLOTIME_PT_world",
+    "motion": "HOLOTIME_PT_motion",
+    "generate": "HOLOTIME_PT_generate",
+    "scene": "HOLOTIME_PT_scene",
+    "cameras": "HOLOTIME_PT_cameras",
+    "render": "HOLOTIME_PT_vr",
+}
+
+
+def panel_classes():
+    """All panels of the tab, parents first."""
+    return [
+        cls
+        for cls in addon().panels.CLASSES
+        if cls.__name__.startswith("HOLOTIME_PT") and "presets" not in cls.__name__
+    ]
+
+
+def prepare(robot, theme="dark", unfold=False):
+    """Install the extension, open the sidebar on its tab, with nothing else in the way.
+
+    ``unfold``: no sub-panel is closed, for photographs.
+    """
     bpy.context.preferences.system.use_online_access = False
     if theme == "light":
         path = bpy.utils.preset_find("Blender_Light", "interface_theme", ext=".xml")
@@ -28,6 +50,12 @@ def prepare(robot, theme="dark"):
     space = robot.view.spaces[0]
     space.show_region_ui, space.show_region_toolbar = True, False
     space.overlay.show_floor = False
+    if unfold:
+        for cls in reversed(panel_classes()):
+            bpy.utils.unregister_class(cls)
+        for cls in panel_classes():
+            cls.bl_options = set()
+            bpy.utils.register_class(cls)
     yield 0.5
     robot.region("UI").active_panel_category = "HoloTime"
     yield 0.5
@@ -74,6 +102,74 @@ def job(robot):
     assert not results.last_error, results.last_error
     robot.notes["video_bytes"] = Path(results.last_video).stat().st_size
     yield from robot.screenshot("video")
+
+
+def album(robot):
+    """Every panel, unfolded and by itself: before a job, while one runs, and with its result; then the preferences."""
+    theme = robot.settings.get("theme", "dark")
+    yield from prepare(robot, theme, unfold=True)
+    client, results = addon().client, addon().results
+    context, settings = bpy.context, bpy.context.scene.holotime
+    for obj in list(context.scene.objects):
+        bpy.data.objects.remove(obj)
+    preferences = context.preferences.addons[MODULE].preferences
+    preferences.connection_file = str(robot.folder / "connection.json")
+    settings.panorama = str(robot.folder / "panorama.png")
+    settings.prompt = "a lagoon at sunset"
+    settings.width, settings.frames, settings.budget = robot.settings["width"], robot.settings["frames"], 60_000
+    bpy.ops.holotime.connect()
+    yield client.connected
+    yield from photographs(robot, ("world", "motion", "generate"), "idle")
+    bpy.ops.holotime.generate()
+    bpy.ops.holotime.generate()  # a second one, which waits
+    first = next(iter(client.jobs.values()))
+    yield (lambda: (first.preview and first.fraction > 0.15) or first.done), 300.0
+    context.window_manager.holotime.index = 1  # the one that runs
+    yield from photographs(robot, ("generate",), "running")
+    assert not first.done, "the job was over before the photograph"
+    yield from robot.screenshot("window_running")
+    bpy.ops.holotime.cancel_job(job=client.latest_job)
+    yield (lambda: first.done), 400.0
+    assert first.status == "succeeded", first.error
+    context.window_manager.holotime.index = 1
+    yield (lambda: results.last_import or results.last_error), 120.0
+    assert not results.last_error, results.last_error
+    settings.camera_preset, settings.show_path = "orbit", False
+    bpy.ops.holotime.add_camera_path()
+    bpy.ops.holotime.mark_camera()
+    yield 1.5  # the sidecar's forecasts come
+    yield from photographs(robot, ("generate", "scene", "cameras", "render"), "done")
+    settings.vr_target = "quest3"
+    settings.vr_codec, settings.vr_width = "h264", 8192
+    yield from photographs(robot, ("render",), "refused")
+    yield from robot.screenshot("window_done")
+    yield from preferences_page(robot, "own")
+    preferences.mode = "OTHER"
+    yield from preferences_page(robot, "other")
+
+
+def photographs(robot, names, state):
+    """Some panels, each as NAME_STATE_THEME.png."""
+    theme = robot.settings.get("theme", "dark")
+    for name in names:
+        yield from robot.photograph(f"{name}_{state}_{theme}", panel_classes(), PANELS[name])
+
+
+def preferences_page(robot, name):
+    """The extension's preferences, in the place of the 3D View."""
+    area = robot.view
+    area.ui_type = "PREFERENCES"
+    bpy.context.preferences.active_section = "ADDONS"
+    bpy.context.window_manager.addon_search = "HoloTime"
+    yield 0.5
+    if not robot.notes.get("expanded"):
+        bpy.ops.preferences.addon_expand(module=MODULE)
+        robot.notes["expanded"] = True
+    area.tag_redraw()
+    yield 3.0  # the sidecar says how it is
+    yield from robot.screenshot(f"preferences_{name}_{robot.settings.get('theme', 'dark')}", area=area)
+    area.ui_type = "VIEW_3D"
+    yield 0.5
 
 
 def summary(milliseconds):

@@ -33,6 +33,29 @@ def test_the_whole_job_by_clicks(run, connection_file, panorama):
     assert notes["pump_ms_running"]["count"] > 10
 
 
+STATES = {
+    "idle": ("world", "motion", "generate"),
+    "running": ("generate",),
+    "done": ("generate", "scene", "cameras", "render"),
+    "refused": ("render",),
+}
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_every_panel_is_photographed(run, connection_file, panorama, theme):
+    """Each panel unfolded, before, while and after a job, and the preferences; none is empty or in the wrong theme."""
+    files = {"connection.json": connection_file, "panorama.png": panorama}
+    notes = run("album", files, theme=theme, width=512, frames=12)
+    pictures = {f"{name}_{state}_{theme}" for state, names in STATES.items() for name in names}
+    pictures |= {f"preferences_own_{theme}", f"preferences_other_{theme}"}
+    assert pictures <= set(notes["pictures"])
+    for name in pictures:
+        picture = cv2.imread(str(notes["pictures"][name]))
+        assert picture.std() > 8, name
+        assert min(picture.shape[:2]) > 100, name
+        assert (np.median(picture) > 128) == (theme == "light"), name
+
+
 def test_the_view_shows_what_the_panorama_shows(run, tmp_path):
     """Splats and the panorama behind everything have the picture's own colours, and a cube hides and is hidden."""
     import scenes
