@@ -157,7 +157,7 @@ class HOLOTIME_PT_queue(Panel, bpy.types.Panel):
                 box.label(text=f"Begun again ({job.attempts})", icon="INFO")
             picture = job_list.thumbnail(job)
             if picture:
-                box.template_icon(icon_value=picture, scale=6.0)
+                box.template_icon(icon_value=picture, scale=8.0)
         elif job.status == "succeeded" and job.kind == "generate":
             row = box.row(align=True)
             row.operator("holotime.import_result", text="Import", icon="IMPORT").job = job.id

@@ -122,7 +122,7 @@ class HOLOTIME_PT_video_playback(_Video, bpy.types.Panel):
             self.layout.label(text="Length and rate: the timeline's", icon="INFO")
         else:
             col.prop(settings, "vr_seconds", text="Length" if settings.vr_seconds else "Length (0: all)")
-            col.prop(settings, "vr_fps", text="Rate (fps)" if settings.vr_fps else "Rate (0: own)")
+            col.prop(settings, "vr_fps", text="Rate (fps)" if settings.vr_fps else "Rate (0: scene)")
 
 
 class HOLOTIME_PT_video_file(_Video, bpy.types.Panel):
