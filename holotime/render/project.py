@@ -38,6 +38,7 @@ LOW_PASS = 0.3  # px^2 added to the footprint's covariance (Kerbl et al. 2023)
 ALPHA_MIN = 1 / 255  # fainter contributions are skipped
 MERGE_FROM = math.radians(60)  # latitude where the stereo base begins to shrink
 MERGE_TO = math.radians(75)  # latitude where it is zero
+SMALL = 0.04  # radians up to which an angle of a box may stand for its tangent: wrong by 2e-5
 FOOTPRINT = 12  # floats of a footprint: a (3), b (3), u (3), opacity, largest q, distance
 EQUIRECT, FISHEYE, FACE = 0, 1, 2  # lenses of a sphere
 
@@ -107,18 +108,23 @@ def _spread_2d(quat, scale, r1, r2):
 
 
 @compiled()
+def _arc(tangent):
+    """The arc of a tangent; a small one is taken for it, which makes a box larger by a twentieth of a pixel at most."""
+    return tangent if abs(tangent) < SMALL else math.atan(tangent)
+
+
+@compiled()
 def _latitude_limit(sin0, cos0, phi0, kx, ky):
     """Upper limit of the latitude in a tangent rectangle of half sizes kx, ky (gnomonic) around latitude phi0."""
     top = sin0 + ky * cos0
     if top >= 0:
-        return min(phi0 + math.atan(ky), 0.5 * math.pi)
+        return min(phi0 + _arc(ky), 0.5 * math.pi)
     return math.asin(top / math.sqrt(1 + kx * kx + ky * ky))
 
 
 @compiled(error_model="numpy")
-def _equirect_box(lam, phi, c11, c12, c22, reach, width, height):
+def _equirect_box(lam, phi, sin_phi, cos_phi, c11, c12, c22, reach, width, height):
     """(first column, columns, first row, rows) in a panorama, or in its middle where ``width`` is less than 2 H."""
-    sin_phi, cos_phi = math.sin(phi), math.cos(phi)
     kx, ky = math.sqrt(reach * c11), math.sqrt(reach * c22)
     top = _latitude_limit(sin_phi, cos_phi, phi, kx, ky)
     bottom = -_latitude_limit(-sin_phi, cos_phi, -phi, kx, ky)
@@ -131,7 +137,7 @@ def _equirect_box(lam, phi, c11, c12, c22, reach, width, height):
     if square > 1e-9:
         half = reach * c12 * sin_phi
         root = math.sqrt(half * half + square * reach * c11)
-        left, right = math.atan((half - root) / square), math.atan((half + root) / square)
+        left, right = _arc((half - root) / square), _arc((half + root) / square)
         x0 = math.ceil(((lam + left) / (2 * math.pi) + 0.5) * full - 0.5)
         columns = min(math.floor(((lam + right) / (2 * math.pi) + 0.5) * full - 0.5) + 1 - x0, full)
     x0 = (x0 - (full - width) // 2) % full
@@ -210,8 +216,9 @@ def project_sphere(
         x = rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz
         up = -(rotation[1, 0] * dx + rotation[1, 1] * dy + rotation[1, 2] * dz)
         z = rotation[2, 0] * dx + rotation[2, 1] * dy + rotation[2, 2] * dz
-        rho = math.hypot(x, z)
+        rho = math.sqrt(x * x + z * z)
         lam = math.atan2(x, z)
+        sin_lam, cos_lam = (x / rho, z / rho) if rho > 0 else (0.0, 1.0)
         e, slope = 0.0, 0.0
         if eye != 0.0:
             seen = stereo_latitude(eye, rho, up)
@@ -221,14 +228,14 @@ def project_sphere(
         flat, turn = rho, 0.0
         if e != 0.0:
             lam -= math.asin(e / rho)
+            sin_lam, cos_lam = math.sin(lam), math.cos(lam)
             flat = math.sqrt(rho * rho - e * e)
             turn = e / flat
-        distance = math.hypot(flat, up)
+        distance = math.sqrt(flat * flat + up * up)
         if not near < distance < far:
             continue
         phi = math.atan2(up, flat)
         sin_phi, cos_phi = up / distance, flat / distance
-        sin_lam, cos_lam = math.sin(lam), math.cos(lam)
         # Rows of J in camera axes. East: cos(phi) dlam; north: dphi. "turn" is the eye that walks round its circle,
         # "slope" the circle that shrinks towards the poles; both vanish for a single eye.
         scale = 1 / (distance * distance - up * turn * slope)
@@ -252,7 +259,7 @@ def project_sphere(
         l22 = math.sqrt(rest)
 
         if lens == EQUIRECT:
-            x0, columns, y0, rows = _equirect_box(lam, phi, c11, c12, c22, reach, width, height)
+            x0, columns, y0, rows = _equirect_box(lam, phi, sin_phi, cos_phi, c11, c12, c22, reach, width, height)
         else:
             half = 0.5 * (c11 - c22)
             widest = 0.5 * (c11 + c22) + math.sqrt(half * half + c12 * c12)
