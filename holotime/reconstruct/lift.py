@@ -334,7 +334,9 @@ class _Planner:
             width[covered] = windows.BACK_WIDTH
         else:
             discs.move(1 - np.minimum(GAP + 0.8 * discs.depth_extent, 0.06))
-        free = np.full(len(patches), FREE, np.float32)
+        # What lies beside something nearer at its own key time would take the complement of that one's soft outline.
+        beside = near_things(self.inverse[frame])[y.astype(int), x.astype(int) % self.clip.width]
+        free = np.where(beside, np.float32(SHADED), np.float32(FREE))
         return _Part(discs, motion, free, schedule.time(key), np.log(width / schedule.intervals))
 
 
