@@ -69,6 +69,7 @@ def _render(
         out_dir / name,
         path=path,
         audio=inputs.get("audio"),
+        cache=cache_dir,
         parts=context.checkpoints("render", digest_of(params=params, inputs=sorted(map(str, inputs.values())))),
         progress=lambda f, note="": progress("render", f, note, None),
     )

@@ -7,10 +7,12 @@ in small panoramas from eyes that step outwards in a few directions; the distanc
 the scene. Between directions the distance is interpolated.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holotime import sphere
+from holotime.cache import StageCache, digest_of
 from holotime.progress import Progress, no_progress
 from holotime.render.cameras import EquirectCamera, upright
 from holotime.render.jit import compiled, spread, threads
@@ -41,6 +44,7 @@ AXES = 6  # of the directions, the first
 TIMES = (0.0, 0.5)  # scene times; the search uses the first, the rest check it
 BESIDE = 4  # small renders at once at most; each takes about 100 bytes a splat
 CHUNK = 16384  # splats that a thread takes at a time
+KEPT = "safe_walk.json"  # in a cache's folder
 
 Array = NDArray[np.float64]
 
@@ -64,8 +68,11 @@ class SafeWalk:
     def of(cls, scene: Scene4D) -> "SafeWalk | None":
         """What is stored with a scene; None if nothing is, or another version of this module measured it."""
         data = scene.safe_walk or {}
-        if data.get("version") != VERSION:
-            return None
+        return cls.from_dict(data) if data.get("version") == VERSION else None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "SafeWalk":
+        """The inverse of :meth:`as_dict`."""
         return cls(np.array(data["directions"], float), np.array(data["metres"], float), float(data["share"]))
 
     def as_dict(self) -> dict[str, Any]:
@@ -171,6 +178,23 @@ def _mark(start, stop, footprints, hidden, widest, wrong):
     for i in range(start, stop):
         if hidden[i] or _width(footprints[i]) > widest[i]:
             wrong[i, 0] = 1.0
+
+
+def recall(scene: Scene4D, cache: Path | None, *, progress: Progress = no_progress) -> tuple[SafeWalk, bool]:
+    """(the volume of a scene that does not know its own, whether an earlier measurement was kept).
+
+    ``cache``: the folder of a :class:`StageCache` that keeps it by the scene's digest; None: it is only measured.
+    """
+    if cache is None:
+        return measure(scene, progress=progress), False
+    key = digest_of(scene=scene.digest(), version=VERSION, share=SHARE)
+
+    def make(folder: Path) -> None:
+        walk = measure(scene, progress=progress)
+        (folder / KEPT).write_text(json.dumps(walk.as_dict()), encoding="utf-8")
+
+    folder, was_kept = StageCache(cache).get("safe_walk", key, make)
+    return SafeWalk.from_dict(json.loads((folder / KEPT).read_text(encoding="utf-8"))), was_kept
 
 
 def measure(scene: Scene4D, *, share: float = SHARE, progress: Progress = no_progress) -> SafeWalk:

@@ -6,6 +6,7 @@ quaternion = normalize(q + dt omega) (Spacetime Gaussians, lite model). Colours 
 World: metres, Z up, eye at the origin. Quaternions are wxyz.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -156,6 +157,13 @@ class Scene4D:
             "provenance": json.dumps(self.provenance, sort_keys=True),
             **({"safe_walk": json.dumps(self.safe_walk, sort_keys=True)} if self.safe_walk else {}),
         }
+
+    def digest(self) -> str:
+        """sha256 in hex of everything that decides how the scene looks."""
+        found = hashlib.sha256(repr((self.duration, self.fps, self.loop)).encode())
+        for name in self.TENSORS:
+            found.update(getattr(self, name).tobytes())
+        return found.hexdigest()
 
     def save(self, path: Path | str) -> Path:
         """Write the scene; the file appears under its name only when it is complete."""

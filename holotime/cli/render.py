@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from holotime.cli.common import JsonOption, emit, output_folder, output_path, stage_bars, stopwatch
+from holotime.cli.common import JsonOption, cache_dir, emit, output_folder, output_path, stage_bars, stopwatch
 from holotime.errors import InputError
 
 SceneFile = Annotated[Path, typer.Argument(help="A scene .safetensors.")]
@@ -120,7 +120,15 @@ def render(
             result = {"pictures": pictures}
         else:
             made = render_to(
-                loaded, config, output, path=path, frames=chosen, audio=audio, kind=kind, progress=bars.of("render")
+                loaded,
+                config,
+                output,
+                path=path,
+                frames=chosen,
+                audio=audio,
+                cache=cache_dir(),
+                kind=kind,
+                progress=bars.of("render"),
             )
             result = made.as_dict()
     emit(json, {"output": str(output), **result, **time})

@@ -1,7 +1,7 @@
 """Commands of the stages up to a scene: perceive, reconstruct, run, report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -84,6 +84,7 @@ def reconstruct(
     from holotime.reconstruct import eye_psnr
     from holotime.reconstruct.training import ReconstructConfig, backend_of
     from holotime.reconstruct.training import reconstruct as make_scene
+    from holotime.safe_walk import measure
 
     output_path(output, (".safetensors",))
     settings = {"recipe": recipe, "refine": refine, "budget": budget, "sweeps": sweeps, "seed": seed}
@@ -97,8 +98,11 @@ def reconstruct(
         if given is not None:
             found = replace(found, distance=given.metres(found), backend=given.source)
         scene = make_scene(clip, found, config, progress=bars.of("reconstruct"), checkpoint=checkpoint)
+        walk = measure(scene, progress=bars.of("safe walk"))
+        scene.safe_walk = walk.as_dict()
         scene.save(output)
-    result = {"scene": str(output), "splats": len(scene), "eye_psnr_db": eye_psnr(scene, clip)}
+    result: dict[str, Any] = {"scene": str(output), "splats": len(scene), "eye_psnr_db": eye_psnr(scene, clip)}
+    result["safe_walk_m"] = round(float(walk.metres.min()), 3)
     backends = {"distance": found.backend, "reconstruct": chosen}
     emit(json, {**result, **backends, "notes": scene.provenance.get("notes", []), **time})
 

@@ -17,7 +17,7 @@ from holotime.errors import InputError
 from holotime.presets import presets_root
 from holotime.progress import Progress, no_progress
 from holotime.render.views import Frame, Output, View, renderer
-from holotime.safe_walk import SafeWalk, measure
+from holotime.safe_walk import SafeWalk, recall
 from holotime.scene4d import Scene4D
 from holotime.video.config import STEREO, RenderConfig
 from holotime.video.playback import Playback
@@ -90,7 +90,7 @@ class Film:
         settings = {f.name: getattr(self.view, f.name) for f in dataclasses.fields(self.view) if f.name != "pose"}
         return {
             "version": __version__,
-            "scene": scene_digest(self.scene),
+            "scene": self.scene.digest(),
             "view": repr(settings),
             "poses": hashlib.sha256(repr(poses).encode()).hexdigest(),
             "playback": repr(self.playback),
@@ -104,11 +104,13 @@ def plan(
     config: RenderConfig,
     *,
     path: CameraPath | camera_path.Preset | None = None,
+    cache: Path | None = None,
     progress: Progress = no_progress,
 ) -> Film:
     """Everything about a film that can be known before drawing. InputError for what cannot be.
 
-    ``path``: a camera from a file, instead of the one that ``config`` names.
+    ``path``: a camera from a file, instead of the one that ``config`` names. ``cache``: a folder that keeps the safe
+    volume of a scene that does not know its own.
     """
     playback = Playback(config.repeat, config.phase, config.speed)  # type: ignore[arg-type]
     fps = config.fps or (path.fps if isinstance(path, CameraPath) else None) or scene.fps
@@ -130,7 +132,7 @@ def plan(
             poses, closes = _still(scene, config, playback, fps), True
         else:
             make, closes = _moving(config, fps, path)
-            poses = _safe(scene, config, make, notes, progress)
+            poses = _safe(scene, config, make, notes, cache, progress)
         if config.level if config.level is not None else (projection in STEREO and not isinstance(path, CameraPath)):
             poses = camera_path.level(poses)
     except PathError as error:
@@ -169,6 +171,7 @@ def _safe(
     config: RenderConfig,
     make: Callable[[float], list[Pose]],
     notes: list[str],
+    cache: Path | None,
     progress: Progress,
 ) -> list[Pose]:
     """The path inside the safe volume, as far as the artist wants it; ``notes`` gets what was done."""
@@ -179,8 +182,9 @@ def _safe(
         return poses
     walk = SafeWalk.of(scene)
     if walk is None:
-        walk = measure(scene, progress=progress)
-        notes.append("The scene did not know its safe volume; it was measured for this render.")
+        walk, was_kept = recall(scene, cache, progress=progress)
+        known = "taken from an earlier render" if was_kept else "measured"
+        notes.append(f"The scene does not know its safe volume; it was {known}.")
     factor = walk.factor(places)
     if factor >= 1:
         return poses
@@ -216,14 +220,6 @@ def turned_caps(picture: NDArray) -> NDArray:
     out[:size, 2 * size :] = picture[:size, 2 * size :][::-1, ::-1]
     out[size:, :size] = picture[size:, :size][::-1, ::-1]
     return out
-
-
-def scene_digest(scene: Scene4D) -> str:
-    """sha256 in hex of everything that decides how a scene looks."""
-    digest = hashlib.sha256(repr((scene.duration, scene.fps, scene.loop)).encode())
-    for name in scene.TENSORS:
-        digest.update(getattr(scene, name).tobytes())
-    return digest.hexdigest()
 
 
 def read_camera(path: Path) -> CameraPath | camera_path.Preset:

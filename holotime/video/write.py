@@ -56,14 +56,15 @@ def render_to(
     frames: range | None = None,
     audio: Path | None = None,
     parts: Path | None = None,
+    cache: Path | None = None,
     kind: str = "png",
     progress: Progress = no_progress,
 ) -> Made:
     """Render to a video (.mp4, .mov), a still (.png, .jpg, .exr), or a folder with one picture a frame.
 
     ``path``: a camera from a file. ``frames``: only these. ``audio``: a file whose sound goes along with a video.
-    ``parts``: where an unfinished video waits. ``kind``: of the pictures in a folder. InputError, before any work, for
-    what cannot be.
+    ``parts``: where an unfinished video waits. ``cache``: a folder that keeps what was measured of the scene. ``kind``:
+    of the pictures in a folder. InputError, before any work, for what cannot be.
     """
     suffix = output.suffix.lower()
     video, single = suffix in VIDEOS, suffix in STILLS
@@ -76,7 +77,7 @@ def render_to(
         raise InputError("Pictures have no sound. Name the output .mp4 or .mov, or leave the audio out.")
     if video:
         _check_video(scene, config, suffix)
-    film = plan(scene, config, path=path, progress=part(progress, 0, PLANNING))
+    film = plan(scene, config, path=path, cache=cache, progress=part(progress, 0, PLANNING))
     progress = part(progress, PLANNING, 1)
     chosen = frames if frames is not None else range(1 if single else len(film.poses))
     if len(chosen) == 0 or chosen.stop > len(film.poses):

@@ -212,11 +212,20 @@ def test_a_path_beyond_the_safe_volume_is_scaled_clamped_or_warned_about(tmp_pat
     assert max(np.linalg.norm(p.position) for p in film.poses) <= 0.1001
 
 
-def test_a_scene_that_was_not_measured_is_measured_for_the_render():
+def test_a_scene_that_was_not_measured_is_measured_once(tmp_path, monkeypatch):
     scene = make_scene()
     scene.safe_walk = None
-    film = plan(scene, wish(projection="perspective", width=64, camera="dolly", seconds=0.5))
-    assert any("measured" in note for note in film.notes)
+    config = wish(projection="perspective", width=64, camera="dolly", seconds=0.5)
+    first = plan(scene, config, cache=tmp_path)
+    assert any("measured" in note for note in first.notes)
+    alone = plan(scene, config)
+    monkeypatch.setattr("holotime.safe_walk.measure", lambda *_, **__: pytest.fail("measured again"))
+    again = plan(scene, config, cache=tmp_path)
+    assert any("earlier render" in note for note in again.notes)
+    assert first.poses == again.poses == alone.poses
+    changed = scene.select(np.arange(len(scene) - 1))
+    with pytest.raises(pytest.fail.Exception, match="measured again"):
+        plan(changed, config, cache=tmp_path)
 
 
 def test_stereo_keeps_the_horizon_level_unless_the_path_was_keyed_by_hand():
