@@ -11,7 +11,7 @@ from pathlib import Path
 import bpy
 
 from . import client, job_list, operators, panels, preferences, properties, pump_timer
-from .viewport import handlers, panorama_view, splat_view
+from .viewport import handlers, panorama_view, splat_growing, splat_view
 
 CLASSES = (*properties.CLASSES, preferences.HoloTimePreferences, *operators.CLASSES, *panels.CLASSES)
 
@@ -22,6 +22,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.register()
     splat_view.register()
+    splat_growing.register()
     pump_timer.soon(_first_look)
     bpy.utils.register_preset_path(str(Path(__file__).parent))
 
@@ -41,6 +42,7 @@ def unregister() -> None:
     client.disconnect()
     client.stop_sidecar()
     handlers.off_all()
+    splat_growing.unregister()
     splat_view.unregister()
     panorama_view.forget()
     job_list.forget()

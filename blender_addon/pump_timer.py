@@ -39,6 +39,8 @@ def _tick() -> float | None:
     client.pump()
     if tasks.running:
         return TASK_SECONDS
+    if client.growing.busy():
+        return BUSY_SECONDS
     if not client.active():
         redraw()
         return None

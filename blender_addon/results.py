@@ -37,9 +37,11 @@ class Import:
             folder.mkdir(parents=True, exist_ok=True)
             fetch_all(job, list(job.results), folder, self._arrived)
         except OSError as error:
-            last_error = f"The results cannot be written to {error.filename} ({error.strerror}). Choose another folder."
+            self._failed(
+                f"The results cannot be written to {error.filename} ({error.strerror}). Choose another folder."
+            )
         except client.ClientError as error:
-            last_error = str(error)
+            self._failed(str(error))
 
     def _arrived(self, paths: dict[str, Path], problem: str) -> None:
         global last_error
@@ -47,12 +49,20 @@ class Import:
 
         if not problem and bpy.data.scenes.get(self._scene_name) is None:
             problem = f"The scene '{self._scene_name}' is gone; import {paths[SCENE]} into another one."
-        last_error = problem
-        if not problem:
+        if problem:
+            self._failed(problem)
+        else:
+            last_error = ""
             clip = paths.get(CLIP)
             then = [lambda obj: self._set_world(obj, clip)] if clip else []
             work = import_steps(self._scene_name, paths[SCENE], [*then, self._complete])
-            tasks.start("Importing", work, failed)
+            tasks.start("Importing", work, lambda error: self._failed(str(error) or type(error).__name__))
+
+    def _failed(self, text: str) -> None:
+        """Say why in the panel; what the viewport has shown of the scene so far goes."""
+        global last_error
+        last_error = text
+        client.growing.end(self._job)
 
     def _set_world(self, obj: bpy.types.Object, clip: Path) -> None:
         from .scene_import.importer import import_world_clip
@@ -62,6 +72,7 @@ class Import:
     def _complete(self, obj: bpy.types.Object) -> None:
         global last_import
         last_import = obj.name
+        client.growing.end(self._job)  # the finished one is here
         safe_walk.remember(obj)
         entry = client.ledger.entries.get(self._job)
         if entry:

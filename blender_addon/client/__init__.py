@@ -13,6 +13,7 @@ No bpy here. Nothing in this package waits for the network except :func:`wait`.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections import deque
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import tasks
+from . import growing, tasks
 from .forecast import Forecasts
 from .job import FINISHED, Job
 from .job_ledger import Entry, Ledger
@@ -71,7 +72,7 @@ def connect(connection_file: str | Path, agent: str = "blender") -> None:
     link_text = "Connecting"
     _thread = NetworkThread(connection_file, agent)
     _thread.start()
-    _thread.call(0, lambda session: session.subscribe())
+    _thread.call(0, lambda session: session.subscribe(growing=True))
 
 
 def disconnect() -> None:
@@ -83,6 +84,7 @@ def disconnect() -> None:
     server_status = None
     forecasts.clear()
     _callbacks.clear()
+    growing.end_all()
 
 
 def start_sidecar(python: str | Path, root: str | Path, *, gpu: bool = True) -> None:
@@ -170,6 +172,7 @@ def forget(job: str) -> None:
     """Take a job off the list here, whatever the sidecar still says about it."""
     jobs.pop(job, None)
     _forgotten.add(job)
+    growing.end(job)
 
 
 def refresh() -> None:
@@ -266,6 +269,7 @@ def pump(budget: float = BUDGET_SECONDS, block: float = 0.0) -> int:
         _ask_status()
     if worked:
         tasks.run(start_time + max(budget, 0.5 * BUDGET_SECONDS))
+    worked = growing.pump(_fetch_part) or worked
     if count or worked or link_text != before:
         for listener in listeners:
             listener()
@@ -370,6 +374,13 @@ def _told(event: Any) -> None:
         job.stage, job.fraction, job.eta, job.note = event.stage, event.fraction, event.eta, event.note
     elif event.kind == "preview" and (job := jobs.get(event.job)):
         job.preview, job.previews = event.jpeg, job.previews + 1
+    elif event.kind == "growing" and event.job in ledger.entries and (job := jobs.get(event.job)) and not job.done:
+        growing.announced(event, _fetch_part)
+
+
+def _fetch_part(part: Any, path: Path, then: Callable[[str], None]) -> None:
+    with contextlib.suppress(ClientError):  # not connected any more: then nothing grows either
+        _call(lambda session: session.fetch(part.sha256, part.size, path), lambda result: then(refusal(result)))
 
 
 def _update(info: Any) -> None:
@@ -388,5 +399,10 @@ def _update(info: Any) -> None:
     if job.done and not was_done and entry and job.status == "succeeded" and entry.seconds != job.seconds:
         entry.seconds = job.seconds
         ledger.save()
-    if job.done and (callback := _on_success.pop(job.id, None)) and job.status == "succeeded":
-        callback(job)
+    if not job.done or was_done:
+        return
+    callback = _on_success.pop(job.id, None)
+    if callback and job.status == "succeeded":
+        callback(job)  # an import takes the growing scene's place when it is complete
+    else:
+        growing.end(job.id)

@@ -1,5 +1,7 @@
 """A thin wrapper that makes building node trees read like formulas."""
 
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -11,9 +13,10 @@ COLUMN = 180  # pixels between nodes, so that a tree can be read when somebody o
 class Graph:
     """Adds nodes to a tree. Wherever a value is wanted, a socket may stand and is linked."""
 
-    def __init__(self, tree: bpy.types.NodeTree) -> None:
+    def __init__(self, tree: bpy.types.NodeTree, count: int = 0) -> None:
+        """``count``: how many nodes are there already."""
         self.tree = tree
-        self._count = 0
+        self._count = count
 
     def add(self, node_type: str, inputs: dict[Any, Any] | None = None, **settings: Any) -> bpy.types.Node:
         """A node with properties ``settings`` and its inputs (by name or index) set or linked."""
@@ -46,7 +49,13 @@ class Graph:
 
     def separate(self, vector: Any) -> list[Socket]:
         """The three components."""
-        return list(self.add("ShaderNodeSeparateXYZ", {"Vector": vector}).outputs)
+        outputs = self.add("ShaderNodeSeparateXYZ", {"Vector": vector}).outputs
+        return [outputs[i] for i in range(3)]
+
+    def random(self) -> Socket:
+        """A number in [0, 1] for each element."""
+        node = self.add("FunctionNodeRandomValue", data_type="FLOAT")
+        return next(socket for socket in node.outputs if socket.type == "VALUE")  # the only one since 5.2
 
     def compare(self, a: Any, operation: str, b: Any) -> Socket:
         """A boolean from two floats (LESS_THAN, GREATER_EQUAL, ...)."""
@@ -77,3 +86,70 @@ class Graph:
         for name in names:
             geometry = self.add("GeometryNodeRemoveAttribute", {"Geometry": geometry, "Name": name}).outputs[0]
         return geometry
+
+
+@dataclass(frozen=True)
+class Wire:
+    """An output of a planned node."""
+
+    node: int
+    key: Any  # name or index; a function of the outputs
+
+
+class _Outputs:
+    def __init__(self, node: int) -> None:
+        self._node = node
+
+    def __getitem__(self, key: Any) -> Wire:
+        return Wire(self._node, key)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    node_type: str
+    inputs: dict[Any, Any]
+    settings: dict[str, Any]
+    outputs: _Outputs
+
+
+class Plan(Graph):
+    """The same words, but nodes are only written down; :meth:`draw` makes them one at a time.
+
+    A node costs half a millisecond, so a large tree made in one go would be felt. A function as an input's value is
+    called when the node is made.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[_Planned] = []
+
+    def add(self, node_type: str, inputs: dict[Any, Any] | None = None, **settings: Any) -> Any:
+        """A node to be made."""
+        planned = _Planned(node_type, inputs or {}, settings, _Outputs(len(self._nodes)))
+        self._nodes.append(planned)
+        return planned
+
+    def random(self) -> Any:
+        """A number in [0, 1] for each element."""
+        outputs = self.add("FunctionNodeRandomValue", data_type="FLOAT").outputs
+        return outputs[lambda found: next(socket for socket in found if socket.type == "VALUE")]
+
+    def draw(self, find: Callable[[], bpy.types.NodeTree | None]) -> Generator[None, None, bool]:
+        """Make the nodes in the empty tree that ``find`` gives, and pause after each.
+
+        The tree is looked up anew after every pause: undo may have taken it or its nodes away. Then False.
+        """
+        names: list[str] = []
+        for planned in self._nodes:
+            tree = find()
+            if tree is None or len(tree.nodes) != len(names):
+                return False
+            inputs = {key: self._value(tree, names, value) for key, value in planned.inputs.items()}
+            names.append(Graph(tree, len(names)).add(planned.node_type, inputs, **planned.settings).name)
+            yield
+        return True
+
+    def _value(self, tree: bpy.types.NodeTree, names: list[str], value: Any) -> Any:
+        if isinstance(value, Wire):
+            outputs = tree.nodes[names[value.node]].outputs
+            return value.key(outputs) if callable(value.key) else outputs[value.key]
+        return value() if callable(value) else value

@@ -1,15 +1,14 @@
 """Import a scene file or a clip into a Blender scene: what the operators and a finished job both call."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import bpy
 
+from ..client.background import Background
 from ..client.tasks import Step, Work
 from . import scene_setup
-from .scene_nodes import scene_group
+from .scene_nodes import scene_group_steps
 from .splat_object import Prepared, get_input, make_object, mesh_steps, scene_modifier
 from .world_clip import set_world_clip
 
@@ -54,8 +53,8 @@ def import_steps(scene_name: str, path: str | Path, then: list[Callable[[bpy.typ
             break
         yield Step(0.1 + 0.8 * fraction, "Filling the scene")
     mesh_name = mesh.name
-    scene_group()
-    yield Step(0.92, "Making its nodes")
+    for _ in scene_group_steps():
+        yield Step(0.92, "Making its nodes")
     scene, mesh = bpy.data.scenes.get(scene_name), bpy.data.meshes.get(mesh_name)
     if scene is None:
         raise ImportFailed(f"The scene '{scene_name}' is gone; import {path} into another one.")
@@ -63,37 +62,11 @@ def import_steps(scene_name: str, path: str | Path, then: list[Callable[[bpy.typ
         raise ImportFailed("The import was undone before it was complete. Import the result again.")
     name = _link(scene, path, mesh, prepared, True).name
     for action in then:
-        yield Step(0.95, "Finishing")
+        yield Step(0.95, "Finishing", idle=True)  # Blender evaluates what is new when it draws, not an operator of ours
         obj = bpy.data.objects.get(name)
         if obj is None:
             raise ImportFailed("The import was undone before it was complete. Import the result again.")
         action(obj)
-
-
-class Background:
-    """A call in a thread of its own, whose result is asked for later."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self._function, self._result, self._error = function, None, None
-        self._thread = threading.Thread(target=self._run, name="HoloTime reader", daemon=True)
-        self._thread.start()
-
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return not self._thread.is_alive()
-
-    def result(self) -> Any:
-        """What it gave; raises what it raised."""
-        self._thread.join()
-        if self._error:
-            raise self._error
-        return self._result
-
-    def _run(self) -> None:
-        try:
-            self._result = self._function()
-        except Exception as error:  # raised again where the result is asked for
-            self._error = error
 
 
 def _link(scene, path: Path, mesh: bpy.types.Mesh, prepared: Prepared, prepare: bool) -> bpy.types.Object:

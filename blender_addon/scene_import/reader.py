@@ -52,7 +52,7 @@ def read_scene(path: str | os.PathLike) -> SceneFile:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            start, header = _header(path, file, size)
+            start, header = header_of(path, file, size)
             meta = header.pop("__metadata__", None) or {}
             duration, fps, loop = _metadata(path, meta)
             places = _places(path, header, size - start)
@@ -68,7 +68,7 @@ def read_scene(path: str | os.PathLike) -> SceneFile:
     return SceneFile(tensors, duration, fps, loop)
 
 
-def _header(path: Path, file, size: int) -> tuple[int, dict]:
+def header_of(path: Path, file, size: int) -> tuple[int, dict]:
     """(where the buffers begin, the JSON header)."""
     if size == 0:
         raise SceneFileError(f"{path} is empty. Copy it again or make the scene again.")

@@ -14,12 +14,15 @@ With the material's falloff a sheet shows what the ellipsoid's exact projection 
 distance), and Cycles renders sheets about three times faster than instanced ellipsoids with a per-ray integral.
 """
 
+from collections.abc import Generator
+
 import bpy
 
-from .graph import Graph, Socket
+from .graph import Graph, Plan, Socket
 from .materials import CUT, points_material, splats_material
 
 GROUP = "HoloTime Scene"
+MADE, UNFINISHED = "holotime_group", "holotime_unfinished"  # custom properties of a group
 GROUP_VERSION = 2  # a file with an older group gets a new one beside it
 POINT_FACTOR = 1.5  # radius of a point in standard deviations: neighbours overlap without gaps
 EPSILON = 1e-6  # of the clip; keeps float rounding from wrapping the first frame of a loop to its end
@@ -80,11 +83,45 @@ INPUTS = (
 
 def scene_group() -> bpy.types.NodeTree:
     """The node group, made when the file lacks this version of it."""
-    for tree in bpy.data.node_groups:
-        if tree.get("holotime_group") == GROUP_VERSION and tree.library is None:
-            return tree
+    steps = scene_group_steps()
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
+
+
+def scene_group_steps() -> Generator[None, None, bpy.types.NodeTree]:
+    """The same, a millisecond at a time."""
+    while True:
+        found = next((t for t in bpy.data.node_groups if t.get(MADE) == GROUP_VERSION and t.library is None), None)
+        if found:
+            return found
+        points_material()
+        yield
+        splats_material()
+        yield
+        name = _empty_group().name
+        plan = Plan()
+        _build(plan)
+        yield
+
+        def unfinished(name: str = name) -> bpy.types.NodeTree | None:
+            tree = bpy.data.node_groups.get(name)
+            return tree if tree and UNFINISHED in tree else None
+
+        complete = yield from plan.draw(unfinished)
+        tree = unfinished()
+        if tree and complete:
+            del tree[UNFINISHED]
+            tree[MADE] = GROUP_VERSION
+        elif tree:
+            bpy.data.node_groups.remove(tree)  # undo took some of its nodes: begin again
+
+
+def _empty_group() -> bpy.types.NodeTree:
     tree = bpy.data.node_groups.new(GROUP, "GeometryNodeTree")
-    tree["holotime_group"] = GROUP_VERSION
+    tree[UNFINISHED] = True
     tree.is_modifier = True
     tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
@@ -93,7 +130,6 @@ def scene_group() -> bpy.types.NodeTree:
         socket.default_value = default
         if low is not None:
             socket.min_value, socket.max_value = low, high
-    _build(Graph(tree))
     return tree
 
 
@@ -111,9 +147,7 @@ def _build(g: Graph) -> None:
     visible = g.compare(g.attribute("alpha", "FLOAT"), "GREATER_EQUAL", inputs["Opacity Threshold"])
     drawn = g.switch("FLOAT", inputs["Points in Viewport"], -1.0, inputs["Viewport Density"])
     density = g.switch("FLOAT", viewport, 1.0, drawn)
-    node = g.add("FunctionNodeRandomValue", data_type="FLOAT")
-    random = next(socket for socket in node.outputs if socket.type == "VALUE")  # the only one since 5.2
-    shown = g.both(visible, g.compare(random, "LESS_EQUAL", density))
+    shown = g.both(visible, g.compare(g.random(), "LESS_EQUAL", density))
 
     path = g.attribute("motion3", "FLOAT_VECTOR")
     for name in ("motion2", "motion1"):
@@ -126,7 +160,7 @@ def _build(g: Graph) -> None:
     ).outputs[0]
 
     splats_wanted = g.switch("BOOLEAN", viewport, inputs["Splats in Render"], inputs["Splats in Viewport"])
-    plain = g.add("GeometryNodeSetMaterial", {"Geometry": points, "Material": points_material()}).outputs[0]
+    plain = g.add("GeometryNodeSetMaterial", {"Geometry": points, "Material": points_material}).outputs[0]
     look = g.switch("GEOMETRY", splats_wanted, plain, _splats(g, points, t, inputs["Splat Size"], inputs["Low Pass"]))
     g.add("NodeGroupOutput", {"Geometry": look})
 
@@ -147,7 +181,10 @@ def _splats(g: Graph, points: Socket, t: Socket, size: Socket, low_pass: Socket)
     dt = g.math("SUBTRACT", t, g.attribute("t_center", "FLOAT"))
     q = g.add("FunctionNodeRotationToQuaternion", {0: g.attribute("rotation", "QUATERNION")}).outputs
     omega = g.add("FunctionNodeSeparateColor", {0: g.attribute("omega", "FLOAT_COLOR")}, mode="RGB").outputs
-    moved = [g.math("ADD", a, g.math("MULTIPLY", b, dt)) for a, b in zip(q, omega, strict=True)]
+    moved = [
+        g.math("ADD", a, g.math("MULTIPLY", b, dt))
+        for a, b in zip(*([o[i] for i in range(4)] for o in (q, omega)), strict=True)
+    ]
     rotation = g.add("FunctionNodeQuaternionToRotation", dict(enumerate(moved))).outputs[0]
 
     position = g.add("GeometryNodeInputPosition").outputs[0]
@@ -181,7 +218,7 @@ def _splats(g: Graph, points: Socket, t: Socket, size: Socket, low_pass: Socket)
 
     sheet = g.add("GeometryNodeMeshGrid", {"Size X": 2.0, "Size Y": 2.0, "Vertices X": 2, "Vertices Y": 2}).outputs[0]
     sheet = g.store(sheet, "corner", "FLOAT_VECTOR", g.add("GeometryNodeInputPosition").outputs[0])
-    sheet = g.add("GeometryNodeSetMaterial", {"Geometry": sheet, "Material": splats_material()}).outputs[0]
+    sheet = g.add("GeometryNodeSetMaterial", {"Geometry": sheet, "Material": splats_material}).outputs[0]
     instances = g.add("GeometryNodeInstanceOnPoints", {"Points": points, "Instance": sheet}).outputs[0]
     instances = g.add("GeometryNodeSetInstanceTransform", {"Instances": instances, "Transform": matrix}).outputs[0]
     # Only colour and alpha are needed at the four corners of every sheet.

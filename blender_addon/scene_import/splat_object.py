@@ -46,8 +46,13 @@ def mesh_steps(prepared: Prepared, name: str) -> Generator[float, None, bpy.type
             mesh = bpy.data.meshes.get(key)
             if mesh is None or "holotime_filling" not in mesh:
                 break
-            layer = mesh.attributes.get(item.name) or mesh.attributes.new(item.name, item.data_type, "POINT")
-            layer.data.foreach_set(item.field, item.values)
+            if item.name not in mesh.attributes:
+                mesh.attributes.new(item.name, item.data_type, "POINT")
+                yield (i + 0.5) / len(prepared.attributes)
+                mesh = bpy.data.meshes.get(key)
+                if mesh is None or "holotime_filling" not in mesh or item.name not in mesh.attributes:
+                    break
+            mesh.attributes[item.name].data.foreach_set(item.field, item.values)
         else:
             del mesh["holotime_filling"]
             mesh.update()

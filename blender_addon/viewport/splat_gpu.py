@@ -1,4 +1,4 @@
-"""A scene's splats on the graphics card: uploaded once, sorted when the view's direction or the time changes."""
+"""A scene's splats on the graphics card: uploaded piece by piece, sorted when direction or time change."""
 
 from dataclasses import dataclass
 
@@ -6,34 +6,15 @@ import bpy
 import numpy as np
 
 from . import splat_shader
+from .splat_arrays import LONGEST_WIDTH, WIDTH, SplatArrays, planes
 from .splat_sort import back_to_front, depths_at
+
+__all__ = ["SplatArrays", "SplatDrawer", "Upload", "arrays_of"]
 
 TURNED = 0.9998  # cosine of the change of direction (about a degree) from which the order is made anew
 
 _shader = None
 _batch = None
-
-
-@dataclass
-class SplatArrays:
-    """What is drawn of a scene; N splats, object space, display colours."""
-
-    means: np.ndarray  # [N, 3] metres
-    motion: np.ndarray  # [N, 3, 3] metres per t, t^2, t^3
-    t_centers: np.ndarray  # [N]
-    inverse_widths: np.ndarray  # [N] 1 / the time window's width; 0 is always
-    opacities: np.ndarray  # [N] 0..1
-    quats: np.ndarray  # [N, 4] wxyz
-    omegas: np.ndarray  # [N, 4] per t
-    scales: np.ndarray  # [N, 3] metres
-    colors: np.ndarray  # [N, 3] sRGB
-
-    def __len__(self) -> int:
-        return len(self.means)
-
-    def take(self, keep: np.ndarray) -> "SplatArrays":
-        """Some of the splats."""
-        return SplatArrays(**{name: value[keep] for name, value in vars(self).items()})
 
 
 def arrays_of(mesh: bpy.types.Mesh) -> SplatArrays:
@@ -51,7 +32,7 @@ def arrays_of(mesh: bpy.types.Mesh) -> SplatArrays:
         means=get("position", "vector", 3),
         motion=np.stack([get(f"motion{k}", "vector", 3) for k in (1, 2, 3)], 1),
         t_centers=get("t_center", "value", 1),
-        inverse_widths=np.exp(-np.minimum(get("t_log_scale", "value", 1), 9.0)),
+        inverse_widths=np.exp(-np.minimum(get("t_log_scale", "value", 1), LONGEST_WIDTH)),
         opacities=get("opacity", "value", 1),
         quats=get("rotation", "value", 4),
         omegas=get("omega", "color", 4),
@@ -60,19 +41,64 @@ def arrays_of(mesh: bpy.types.Mesh) -> SplatArrays:
     )
 
 
+@dataclass(frozen=True)
+class _Sorting:
+    """What the order depends on; most splats stand still, and only those that move cost time."""
+
+    means: np.ndarray  # [N, 3]
+    moving: np.ndarray  # [M] indices
+    motion: np.ndarray  # [M, 3, 3]
+    centers: np.ndarray  # [M]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Splats in the form that the card takes; made without it, so in any thread."""
+
+    sorting: _Sorting
+    planes: list[np.ndarray]
+
+    @classmethod
+    def of(cls, arrays: SplatArrays) -> "Upload":
+        """All of these splats."""
+        moving = np.flatnonzero(arrays.motion.any((1, 2)))
+        sorting = _Sorting(arrays.means, moving, arrays.motion[moving], arrays.t_centers[moving])
+        return cls(sorting, planes(arrays))
+
+
 class SplatDrawer:
     """Draws one scene. Make and use it only where a GPU context is: in draw handlers, or with an offscreen."""
 
-    def __init__(self, arrays: SplatArrays) -> None:
-        """Upload the splats."""
-        self._means = arrays.means
-        self._moving = np.flatnonzero(arrays.motion.any((1, 2)))  # most splats stand still: only these cost time
-        self._motion, self._centers = arrays.motion[self._moving], arrays.t_centers[self._moving]
-        self._count = len(arrays)
-        self._data = _texture(_packed(arrays), "RGBA32F")
+    def __init__(self, arrays: SplatArrays | None = None) -> None:
+        """``arrays`` are uploaded now; without them there is nothing to draw until :meth:`upload` has brought some."""
+        self._textures: list = []
+        self._coming: tuple[_Sorting, list[np.ndarray], list] | None = None
         self._order = None
         self._sorted: tuple[float, np.ndarray] | None = None
         self.sorts = 0  # how often the order was made
+        if arrays is not None:
+            self.replace(Upload.of(arrays))
+            while self.upload():
+                pass
+
+    def replace(self, upload: "Upload") -> None:
+        """Draw these splats instead, from when they are all on the card; one that was under way is given up."""
+        self._coming = (upload.sorting, list(upload.planes), [])
+
+    def upload(self) -> bool:
+        """Bring one more texture to the card (a millisecond or two); whether something is left to do."""
+        if self._coming is None:
+            return False
+        sorting, left, here = self._coming
+        here.append(_texture(left.pop(0), "RGBA32F"))
+        if not left:
+            self._sorting, self._textures, self._coming, self._sorted = sorting, here, None, None
+        return bool(left)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to draw yet."""
+        return not self._textures
 
     def draw(
         self,
@@ -104,7 +130,8 @@ class SplatDrawer:
         gpu.state.depth_mask_set(False)
         try:
             shader.bind()
-            shader.uniform_sampler("data", self._data)
+            for k, texture in enumerate(self._textures):
+                shader.uniform_sampler(f"data{k}", texture)
             shader.uniform_sampler("order", self._order)
             for name, row in zip(("view_x", "view_y", "view_z"), modelview, strict=False):
                 shader.uniform_float(name, tuple(row))
@@ -113,7 +140,7 @@ class SplatDrawer:
             shader.uniform_float("viewport", viewport)
             for name, value in (("time", time), ("fade", opacity), ("size", size), ("widen", low_pass)):
                 shader.uniform_float(name, value)
-            batch.draw_instanced(shader, instance_count=self._count)
+            batch.draw_instanced(shader, instance_count=len(self._sorting.means))
         finally:
             gpu.state.blend_set("NONE")
             gpu.state.depth_test_set("NONE")
@@ -124,10 +151,14 @@ class SplatDrawer:
         axis = away / max(float(np.linalg.norm(away)), 1e-9)
         if self._sorted and self._sorted[0] == time and float(self._sorted[1] @ axis) > TURNED:
             return
-        depth = self._means @ axis
-        depth[self._moving] = depths_at(self._means[self._moving], self._motion, self._centers, time, axis)
+        s = self._sorting
+        depth = s.means @ axis
+        depth[s.moving] = depths_at(s.means[s.moving], s.motion, s.centers, time, axis)
         order = back_to_front(depth)
-        self._order = _texture(order.astype(np.float32), "R32F")
+        rows = -(-len(order) // WIDTH)
+        padded = np.zeros(rows * WIDTH, np.float32)
+        padded[: len(order)] = order
+        self._order = _texture(padded.reshape(rows, WIDTH), "R32F")
         self._sorted = (time, axis)
         self.sorts += 1
 
@@ -138,28 +169,12 @@ def forget_shader() -> None:
     _shader = _batch = None
 
 
-def _packed(arrays: SplatArrays) -> np.ndarray:
-    """[N * TEXELS * 4] float32 in the order that the shader reads."""
-    data = np.zeros((len(arrays), splat_shader.TEXELS, 4), np.float32)
-    data[:, 0, :3], data[:, 0, 3] = arrays.means, arrays.t_centers
-    data[:, 1:4, :3] = arrays.motion
-    data[:, 1, 3], data[:, 2, 3] = arrays.opacities, arrays.inverse_widths
-    data[:, 4], data[:, 5] = arrays.quats, arrays.omegas
-    data[:, 6, :3], data[:, 7, :3] = arrays.scales, arrays.colors
-    return data.reshape(-1)
-
-
 def _texture(values: np.ndarray, layout: str):
-    """A 2D texture of rows of WIDTH texels, filled up with zeros."""
+    """A 2D texture of values [rows, WIDTH(, 4)]."""
     import gpu
 
-    channels = 4 if layout == "RGBA32F" else 1
-    rows = -(-len(values) // (channels * splat_shader.WIDTH))
-    total = rows * splat_shader.WIDTH * channels
-    if total != len(values):
-        values = np.concatenate([values, np.zeros(total - len(values), np.float32)])
-    buffer = gpu.types.Buffer("FLOAT", total, np.ascontiguousarray(values, np.float32))
-    return gpu.types.GPUTexture((splat_shader.WIDTH, rows), format=layout, data=buffer)
+    buffer = gpu.types.Buffer("FLOAT", values.size, values.reshape(-1))
+    return gpu.types.GPUTexture((WIDTH, len(values)), format=layout, data=buffer)
 
 
 def _tools():

@@ -1,25 +1,21 @@
 """The shader that draws splats: one quad a splat, the footprint by the EWA projection (Zwicker et al. 2002, Kerbl et
 al. 2023). Everything that depends on time is done here, so that a frame change uploads nothing but the order.
 
-A splat is TEXELS texels of one RGBA32F texture, in rows of WIDTH texels:
+A splat has one texel, at the same place, in each of TEXELS RGBA32F textures with rows of WIDTH texels. (In one texture
+they would lie closer together; but Blender fills a texture in one go, and only small ones take no time that is felt.)
 
     0  position, time centre      3  cubic motion, unused       6  scale, unused
     1  linear motion, opacity     4  quaternion wxyz            7  colour (display values), unused
     2  quadratic motion, 1/width  5  its rate
 """
 
-TEXELS = 8
-WIDTH = 2048  # texels in a row of the data texture; the order texture has one texel a splat
+from .splat_arrays import TEXELS
+
 LOW_PASS = 0.3  # px^2, added to every footprint
 REACH = 3.0  # standard deviations at which a splat ends
 NEAR = 0.02  # metres: what is closer to the eye is left out
 
 VERTEX = """
-vec4 texel(int splat, int k) {
-  int i = splat * 8 + k;
-  return texelFetch(data, ivec2(i % 2048, i / 2048), 0);
-}
-
 mat3 turn(vec4 q) {
   float w = q.x, x = q.y, y = q.z, z = q.w;
   return mat3(1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y),
@@ -31,8 +27,10 @@ void main() {
   gl_Position = vec4(0.0, 0.0, 2.0, 1.0);  /* outside, until it is known to be seen */
   int rank = gl_InstanceID;
   int splat = int(texelFetch(order, ivec2(rank % 2048, rank / 2048), 0).r + 0.5);
-  vec4 a = texel(splat, 0), b = texel(splat, 1), c = texel(splat, 2), d = texel(splat, 3);
+  ivec2 at = ivec2(splat % 2048, splat / 2048);
+  vec4 a = texelFetch(data0, at, 0), b = texelFetch(data1, at, 0);
   float dt = time - a.w;
+  vec4 c = texelFetch(data2, at, 0), d = texelFetch(data3, at, 0);
   float ratio = dt * c.w;
   float opacity = b.w * exp(-ratio * ratio) * fade;
   if (opacity < 1.0 / 255.0) { return; }
@@ -44,9 +42,9 @@ void main() {
   vec2 shift = flat_view ? lens.zw : seen.z * lens.zw;
   vec4 clip = vec4(lens.xy * seen.xy + shift, depths.x * seen.z + depths.y, flat_view ? 1.0 : -seen.z);
 
-  vec4 q = normalize(texel(splat, 4) + dt * texel(splat, 5));
+  vec4 q = normalize(texelFetch(data4, at, 0) + dt * texelFetch(data5, at, 0));
   mat3 m = transpose(mat3(view_x.xyz, view_y.xyz, view_z.xyz)) * turn(q);
-  vec3 s = texel(splat, 6).xyz;
+  vec3 s = texelFetch(data6, at, 0).xyz;
   float least = widen * length(place);  /* as the node group widens what is rendered */
   s = sqrt(s * s + least * least) * size;
   m = mat3(m[0] * s.x, m[1] * s.y, m[2] * s.z);
@@ -70,7 +68,7 @@ void main() {
   vec2 pixels = REACH * (sqrt(large) * axis * corner.x + sqrt(small) * vec2(-axis.y, axis.x) * corner.y);
 
   across_splat = REACH * corner;
-  vec3 shown = texel(splat, 7).rgb;
+  vec3 shown = texelFetch(data7, at, 0).rgb;
   vec3 light = mix(pow((shown + 0.055) / 1.055, vec3(2.4)), shown / 12.92, lessThanEqual(shown, vec3(0.04045)));
   tone = depths.w > 0.5 ? sqrt(max(dot(light, vec3(0.2126, 0.7152, 0.0722)), 0.0)) : -1.0;
   color = vec4(depths.w > 0.5 ? light : shown, opacity);
@@ -96,8 +94,9 @@ def make():
     import gpu
 
     info = gpu.types.GPUShaderCreateInfo()
-    info.sampler(0, "FLOAT_2D", "data")
-    info.sampler(1, "FLOAT_2D", "order")
+    for k in range(TEXELS):
+        info.sampler(k, "FLOAT_2D", f"data{k}")
+    info.sampler(TEXELS, "FLOAT_2D", "order")
     # 104 bytes: every graphics card has room for 128. Rows of the model-view matrix; the projection's few numbers.
     for name in ("view_x", "view_y", "view_z", "lens", "depths"):
         info.push_constant("VEC4", name)
