@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .orders import StageUse
+from .workload import budget_of, codec_of, frame_megapixels, projection_of, workload
 
 # Seconds of each stage on a plain CPU, for the first job on a machine; from then on the journal knows better.
 # Only their ratios matter much: the pace of the job itself scales them.
@@ -21,12 +22,6 @@ FIRST_GUESS = {
     "render": {"starting": 4.0, "render": 40.0},
     "export": {"starting": 4.0, "export": 10.0},
 }
-# Settings whose product is the number of pixels that a job makes, with the values that a job has when it says nothing.
-PIXELS = {
-    "generate": {"width": 1024.0, "frames": 24.0},
-    "render": {"width": 1024.0, "seconds": 2.0, "fps": 12.0},
-    "export": {},
-}
 STARTING = "starting"  # the stage in which a worker loads the library; takes the same time whatever the job
 BASE_MEMORY = 400e6  # bytes of a worker that has loaded the library and nothing else
 LEARN = 12  # last times of a stage that count: a machine changes, and the first time also compiles
@@ -34,47 +29,59 @@ PRIOR_SECONDS = 3.0  # of pace as expected, counted in so that the first second 
 REUSED = "reused"  # the note of a stage whose result was read from the cache
 
 # Settings that choose another way to do a stage; what it took the other way says little.
-CHOICES = ("animator", "quality", "memory", "perceive", "recipe", "projection", "codec", "format")
+CHOICES = ("animator", "quality", "memory", "perceive", "recipe", "format", "backend", "effort", "behind")
+# Bytes for a first job: fixed, for each megapixel (of all frames of a clip, of one frame of a render), for each splat.
+FIRST_MEMORY = {"generate": (750e6, 10e6, 300.0), "render": (700e6, 60e6, 0.0), "export": (600e6, 0.0, 0.0)}
 
 # (job, its parameters, stage, work, what it took), newest first
 History = list[tuple[str, dict[str, Any], str, float, StageUse]]
 
 
-def workload(kind: str, params: dict[str, Any]) -> float:
-    """How much a job is to do, in megapixels over all frames; stages take about in proportion to it."""
-    product = 1e-6
-    for name, usual in PIXELS.get(kind, {}).items():
-        value = params.get(name)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
-        product *= (value if number else usual) ** (2 if name == "width" else 1)  # type: ignore[operator]
-    return product
-
-
 def expect(kind: str, params: dict[str, Any], history: History) -> dict[str, StageUse]:
     """stage -> what it will take in such a job; a first guess when there is no history."""
-    work = workload(kind, params)
-    points: dict[str, list[tuple[float, StageUse]]] = {}
-    alike = [entry for entry in history if _same_way(params, entry[1])]
-    for _, _, stage, done, use in alike or history:
+    work, room = workload(kind, params), _room(kind, params, workload(kind, params))
+    points: dict[str, list[tuple[float, float, StageUse]]] = {}
+    way = _way(kind, params)
+    alike = [entry for entry in history if _way(kind, entry[1]) == way]
+    for _, others, stage, done, use in alike or history:
         known = points.setdefault(stage, [])
         if len(known) < LEARN:
-            known.append((done, use))
+            known.append((done, _room(kind, others, done), use))
     if not points:
-        guess = FIRST_GUESS.get(kind, {})
-        usual = workload(kind, {})
-        return {stage: StageUse(seconds=seconds * work / usual) for stage, seconds in guess.items()}
+        return _first(kind, params, work, room)
     return {
         stage: StageUse(
-            seconds=_at(work, [(done, use.seconds) for done, use in known], float(stage == STARTING) * 1e6),
-            memory=round(_at(work, [(done, float(use.memory)) for done, use in known], BASE_MEMORY)),
-            gpu_memory=round(_at(work, [(done, float(use.gpu_memory)) for done, use in known], 0.0)),
+            seconds=_at(work, [(done, use.seconds) for done, _, use in known], float(stage == STARTING) * 1e6),
+            memory=round(_at(room, [(size, float(use.memory)) for _, size, use in known], BASE_MEMORY)),
+            gpu_memory=round(_at(room, [(size, float(use.gpu_memory)) for _, size, use in known], 0.0)),
         )
         for stage, known in points.items()
     }
 
 
-def _same_way(params: dict[str, Any], others: dict[str, Any]) -> bool:
-    return all(params.get(name) == others.get(name) for name in CHOICES)
+def _first(kind: str, params: dict[str, Any], work: float, room: float) -> dict[str, StageUse]:
+    """A guess for the first job of a kind on a machine."""
+    usual = workload(kind, {})
+    fixed, for_megapixel, for_splat = FIRST_MEMORY.get(kind, (BASE_MEMORY, 0.0, 0.0))
+    memory = fixed + for_megapixel * room + for_splat * budget_of(params)
+    return {
+        stage: StageUse(
+            seconds=seconds if stage == STARTING else seconds * work / usual,
+            memory=round(BASE_MEMORY if stage == STARTING else memory),
+        )
+        for stage, seconds in FIRST_GUESS.get(kind, {}).items()
+    }
+
+
+def _room(kind: str, params: dict[str, Any], work: float) -> float:
+    """What memory grows with: a render keeps few frames at a time, however many there are."""
+    return frame_megapixels(params) if kind == "render" else work
+
+
+def _way(kind: str, params: dict[str, Any]) -> tuple[Any, ...]:
+    """The settings that choose how a job's stages are done."""
+    chosen = tuple(params.get(name) for name in CHOICES)
+    return (*chosen, projection_of(params), codec_of(params)) if kind == "render" else chosen
 
 
 def _at(work: float, points: list[tuple[float, float]], fixed: float) -> float:

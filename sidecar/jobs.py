@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import protocol
-from .forecast import STARTING, Forecast, expect, workload
+from .forecast import STARTING, Forecast, expect
 from .growing import GrowingScenes
 from .journal import Journal
 from .limits import Limits
@@ -18,6 +18,7 @@ from .orders import Begin, Broke, Done, Grown, Halt
 from .protocol import JobInfo, Message, ProtocolError
 from .store import BlobStore
 from .supervisor import Slot, Supervisor, tail
+from .workload import workload
 
 log = logging.getLogger(__name__)
 RETRIES = 2  # times that a job is begun again after a worker died under it

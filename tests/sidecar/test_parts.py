@@ -15,13 +15,14 @@ import zmq
 from sidecar import memory, protocol, server
 from sidecar import store as store_module
 from sidecar.events import SILENCE_SECONDS, Subscriptions
-from sidecar.forecast import REUSED, Forecast, expect, workload
+from sidecar.forecast import REUSED, Forecast, expect
 from sidecar.journal import Journal, read_needed_blobs
 from sidecar.limits import Limits
 from sidecar.orders import StageUse
 from sidecar.protocol import CHUNK, BlobRef, Credit, JobInfo, JobState, ProtocolError, Subscribe
 from sidecar.store import BlobStore
 from sidecar.work import BRIDGE, WorkChannel
+from sidecar.workload import workload
 
 JOBS = [f"job-number-{n}" for n in range(3)]
 
