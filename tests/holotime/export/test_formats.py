@@ -190,6 +190,39 @@ def test_the_best_straight_path_is_the_least_squares_one():
         assert off <= error + 1e-6
 
 
+def usd_rows(points, code: int) -> np.ndarray:
+    """[N, 15] position, opacity, width, colour, scale, rotation wxyz of USD points at a time code."""
+    from pxr import UsdGeom
+
+    primvars = UsdGeom.PrimvarsAPI(points)
+    turn = [[q.GetReal(), *q.GetImaginary()] for q in primvars.GetPrimvar("rotation").Get(code)]
+    single = [points.GetDisplayOpacityAttr().Get(code), points.GetWidthsAttr().Get(code)]
+    columns = [points.GetPointsAttr().Get(code), *(np.array(v)[:, None] for v in single)]
+    columns += [points.GetDisplayColorAttr().Get(code), primvars.GetPrimvar("scale").Get(code), turn]
+    return np.concatenate([np.array(c) for c in columns], 1)
+
+
+@needs("pxr")
+def test_usd_writes_once_what_does_not_change(tmp_path):
+    from pxr import Usd, UsdGeom
+
+    scene = solid_scene(60, duration=2.0, fps=12.0)
+    third = np.arange(60) % 3
+    scene.motion[third != 2] = scene.omegas[third != 2] = 0
+    scene.t_log_scales[third == 0] = 20.0
+    scene.t_log_scales[third == 1] = 0.0
+    path = write_usd(tmp_path / "a.usdc", scene)
+    stage = Usd.Stage.Open(str(path))
+    names = {prim.GetName(): UsdGeom.Points(prim) for prim in stage.GetPrimAtPath("/holotime").GetChildren()}
+    assert set(names) == {"still", "fading", "moving"}
+    samples = {name: points.GetPointsAttr().GetNumTimeSamples() for name, points in names.items()}
+    frames = len(scene.frame_times())
+    assert samples == {"still": 0, "fading": 0, "moving": frames}
+    assert names["fading"].GetDisplayOpacityAttr().GetNumTimeSamples() == frames
+    assert names["still"].GetDisplayOpacityAttr().GetNumTimeSamples() == 0
+    assert all(len(names["moving"].GetPointsAttr().Get(code)) == 20 for code in (1, frames)), "an index is a splat"
+
+
 @needs("pxr")
 def test_usd_holds_every_frame_with_its_attributes(tmp_path):
     from pxr import Usd, UsdGeom
@@ -201,17 +234,16 @@ def test_usd_holds_every_frame_with_its_attributes(tmp_path):
     assert UsdGeom.GetStageMetersPerUnit(stage) == 1.0
     assert stage.GetTimeCodesPerSecond() == 4.0
     assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (1, 4)
-    points = UsdGeom.Points.Get(stage, "/holotime/points")
-    primvars = UsdGeom.PrimvarsAPI(points)
+    prims = [UsdGeom.Points(prim) for prim in stage.GetPrimAtPath("/holotime").GetChildren()]
     for code, t in enumerate(scene.frame_times(), start=1):
+        got = np.concatenate([usd_rows(points, code) for points in prims])
         g = scene.at(float(t))
-        np.testing.assert_array_equal(np.array(points.GetPointsAttr().Get(code)), g.means)
-        np.testing.assert_array_equal(np.array(points.GetDisplayColorAttr().Get(code)), g.colors)
-        np.testing.assert_array_equal(np.array(primvars.GetPrimvar("opacity").Get(code)), g.opacities)
-        np.testing.assert_array_equal(np.array(primvars.GetPrimvar("scale").Get(code)), g.scales)
-        q = primvars.GetPrimvar("rotation").Get(code)
-        got = np.array([[v.GetReal(), *v.GetImaginary()] for v in q])
-        np.testing.assert_allclose(got, g.quats, atol=1e-6)
+        widths = 2 * np.exp(np.log(g.scales).mean(1))
+        want = np.concatenate([g.means, g.opacities[:, None], widths[:, None], g.colors, g.scales, g.quats], 1)
+        got = got[got[:, 3] > 0]
+        assert len(got) == len(want)
+        order = (np.lexsort(got[:, :3].T), np.lexsort(want[:, :3].T))
+        np.testing.assert_allclose(got[order[0]], want[order[1]], atol=2e-6)
     assert len(write_usd(tmp_path / "b.usda", scene, range(1, 3)).read_text()) > 100
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
