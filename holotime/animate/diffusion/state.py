@@ -18,7 +18,7 @@ class Saved:
 
     stage: str  # guidance or refinement
     next: int  # number of the step to run next
-    x: Tensor  # [1, 4, T, H, W] latent before that step
+    x: Tensor  # latent before that step, [1, 4, T, H, W] of a clip
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,12 @@ class RunState:
 
     folder: Path  # made when the first step is saved
     fingerprint: str  # of everything the result depends on
+    what: str = "animator"  # whose state it is, for the file's name
 
     @property
     def path(self) -> Path:
         """The file of this run."""
-        return self.folder / f"animator-{self.fingerprint[:16]}.safetensors"
+        return self.folder / f"{self.what}-{self.fingerprint[:16]}.safetensors"
 
     def save(self, stage: str, next_step: int, x: Tensor) -> None:
         """Keep the latent x [1, 4, T, H, W] before step ``next_step`` of ``stage``."""
