@@ -157,7 +157,7 @@ def _fisheye_box(ux, uy, uz, angle, size, pixel):
     flat = math.hypot(ux, uy)
     theta = math.atan2(flat, uz)
     outer = theta + angle
-    if theta - angle > 0.5 * size * pixel:
+    if theta - angle > 0.5 * (size + 1) * pixel:
         return 0, 0, 0, 0
     if outer > 0.95 * math.pi:
         return 0, size, 0, size
@@ -398,7 +398,7 @@ def ray_tables(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32]
     """Rows [H, 2], columns [W, 2] and ``bend`` that give a pixel's direction in camera axes (not of unit length).
 
     It is (r0 c0, r1, r0 c1) where ``bend`` is [0, 0], and (c0, r1, bend) in a fisheye, whose ``bend`` is [H, W] and NaN
-    outside the image circle.
+    where no light of the image circle falls.
     """
     bend = np.empty((0, 0))
     if isinstance(camera, EquirectCamera):
@@ -411,7 +411,7 @@ def ray_tables(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32]
         theta = np.hypot(x[:, None], x[None, :])
         bend = theta / np.tan(np.maximum(theta, 1e-9))
         bend[theta < 1e-9] = 1.0
-        bend[theta > 0.5 * camera.angle] = np.nan
+        bend[theta >= 0.5 * (camera.angle + camera.pixel)] = np.nan
     else:
         center = (0.5 * camera.width, 0.5 * camera.height)
         focal, center = (0.5 * camera.size, center) if isinstance(camera, FaceCamera) else (camera.focal, camera.center)
@@ -421,13 +421,19 @@ def ray_tables(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32]
     return np.stack(rows, -1).astype(np.float32), np.stack(columns, -1).astype(np.float32), bend.astype(np.float32)
 
 
-def image_circle(camera: Camera) -> NDArray[np.bool_] | None:
-    """[H, W] where light falls in a fisheye; None for a camera that fills its picture."""
-    return ~np.isnan(ray_tables(camera)[2]) if isinstance(camera, FisheyeCamera) else None
+def image_circle(camera: Camera) -> NDArray[np.float32] | None:
+    """[H, W] the share of each pixel that lies in a fisheye's image circle; None for a camera that fills its picture.
+
+    A pixel that the edge crosses counts by the distance of its centre from it, so that a dome's edge has no steps.
+    """
+    if not isinstance(camera, FisheyeCamera):
+        return None
+    x = np.arange(camera.size) + 0.5 - 0.5 * camera.size
+    return np.clip(0.5 * camera.size - np.hypot(x[:, None], x[None, :]) + 0.5, 0, 1).astype(np.float32)
 
 
 def rays(camera: Camera) -> NDArray[np.float32]:
-    """[H, W, 3] directions of the pixels in camera axes, not of unit length; NaN outside a fisheye's image circle."""
+    """[H, W, 3] directions of the pixels in camera axes, not of unit length; NaN outside a fisheye's circle."""
     rows, columns, bend = ray_tables(camera)
     x, z = rows[:, None, 0] * columns[None, :, 0], rows[:, None, 0] * columns[None, :, 1]
     found = np.stack([x, np.broadcast_to(rows[:, None, 1], x.shape), bend if bend.size else z], -1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from holotime.errors import InputError
 from holotime.render.cameras import Camera, Picture
 from holotime.render.jit import compiled, spread
-from holotime.render.project import LOW_PASS, image_circle, project, ray_tables
+from holotime.render.project import LOW_PASS, project, ray_tables
 from holotime.render.tiles import TILE, bin_tiles
 from holotime.scene4d import Gaussians
 
@@ -155,9 +155,9 @@ class Footprints:
         trans = np.ones((height, width), np.float32)
         distance = np.zeros((height, width), np.float32)
         self._run(colors, color, trans, distance, np.empty((0, 4), np.float32))
-        lit = image_circle(self.camera)
-        if lit is not None:
-            trans[~lit] = 1
+        bend = ray_tables(self.camera)[2]
+        if bend.size:
+            trans[np.isnan(bend)] = 1
         alpha = 1 - trans
         far = np.full_like(distance, np.inf)
         np.divide(distance, alpha, out=far, where=alpha > 0)

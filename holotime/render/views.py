@@ -221,7 +221,8 @@ class CpuRenderer:
                 finished = (np.clip(finished, 0, 1) * 255 + 0.5).astype(np.uint8)
             color[part] = finished
             if alpha is not None:
-                alpha[part] = picture.alpha
+                circle = image_circle(panel.camera)
+                alpha[part] = picture.alpha if circle is None else picture.alpha * circle
             if distance is not None:
                 distance[part] = picture.distance * (axial(panel) if output.distance == "planar" else 1)
         return Frame(color, alpha, distance)
@@ -254,10 +255,8 @@ def finish(picture: Picture, panel: Panel, behind: Behind, around: NDArray | Non
         color = picture.color + (1 - picture.alpha)[..., None] * far
     else:
         color = fill_holes(picture, wrap=isinstance(camera, EquirectCamera) and not camera.half)
-    lit = image_circle(camera)
-    if lit is not None:
-        color[~lit] = 0
-    return color
+    circle = image_circle(camera)
+    return color if circle is None else color * circle[..., None]
 
 
 def chosen(backend: str) -> tuple[str, str]:

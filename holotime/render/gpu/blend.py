@@ -7,6 +7,7 @@ list runs front to back, equal depths in the order of the scene, so that a frame
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from holotime.render.cameras import Camera, PerspectiveCamera
 from holotime.render.gpu.project import RECORD, project
-from holotime.render.project import ray_tables
+from holotime.render.project import image_circle, ray_tables
 from holotime.render.raster import ALPHA_MAX, CLOSED
 from holotime.render.tiles import TILE
 
@@ -179,16 +180,19 @@ def _deal_tiles(
 
 @dataclass(frozen=True)
 class Optics:
-    """The directions of a camera's pixels on the device (``ray_tables``)."""
+    """The directions of a camera's pixels on the device (``ray_tables``), and which of them see something."""
 
     rows: Tensor  # [H, 2]
     columns: Tensor  # [W, 2]
     bend: Tensor  # [H, W] in a fisheye, else empty
+    circle: Tensor  # [H, W] the share of each pixel in the image circle of a fisheye, else empty
 
     @classmethod
     def of(cls, camera: Camera, device: torch.device) -> "Optics":
         """The tables of ``camera`` on ``device``."""
-        return cls(*(torch.from_numpy(table).to(device) for table in ray_tables(camera)))
+        circle = image_circle(camera)
+        tables = (*ray_tables(camera), np.empty((0, 0), np.float32) if circle is None else circle)
+        return cls(*(torch.from_numpy(table).to(device) for table in tables))
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,8 @@ def _mix(level, coarse, width, count, wide, high, WRAP: tl.constexpr, BLOCK: tl.
 
 @triton.jit
 def _finish(
-    color, alpha, around, bend, out, width, plane, wide, high, left, top, stride, red, green, blue,
-    MODE: tl.constexpr, WRAP: tl.constexpr, BENT: tl.constexpr, BYTES: tl.constexpr, BLOCK: tl.constexpr,
+    color, alpha, around, circle, out, width, plane, wide, high, left, top, stride, red, green, blue,
+    MODE: tl.constexpr, WRAP: tl.constexpr, ROUND: tl.constexpr, BYTES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """A panel's pixels into the frame out [H, stride, 3], whose part begins at column ``left`` and row ``top``."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -124,9 +124,8 @@ def _finish(
         else:
             near = _doubled(around + k * wide * high, y, x, wide, high, here, WRAP) / weight
             value += gap * (trust * straight + (1 - trust) * near)
-        if BENT:
-            bent = tl.load(bend + i, mask=here, other=0.0)
-            value = tl.where(bent == bent, value, 0.0)
+        if ROUND:
+            value *= tl.load(circle + i, mask=here, other=0.0)
         if BYTES:
             value = tl.minimum(tl.maximum(value, 0.0), 1.0) * 255 + 0.5
         tl.store(target + k, value.to(out.dtype.element_ty), mask=here)
@@ -156,7 +155,7 @@ def surroundings(drawn: Drawn, wrap: bool) -> Tensor:
 
 def finish(
     drawn: Drawn,
-    bend: Tensor,
+    circle: Tensor,
     out: Tensor,
     place: tuple[int, int],
     behind: str | tuple[float, float, float],
@@ -165,7 +164,7 @@ def finish(
 ) -> None:
     """Write a panel into the frame ``out`` [H, W, 3] (float32 or uint8) with its upper left corner at ``place``.
 
-    ``behind`` as in views.Output. ``bend`` is the camera's (``ray_tables``). ``wrap``: the panel is a whole panorama.
+    ``behind`` as in views.Output. ``circle``: of the camera's optics. ``wrap``: the panel is a whole panorama.
     """
     height, width = drawn.alpha.shape
     around, mode, paint = drawn.alpha, STRAIGHT, (0.0, 0.0, 0.0)
@@ -175,11 +174,11 @@ def finish(
         mode, paint = OVER, behind
     high, wide = around.shape[-2:]
     _finish[(triton.cdiv(width * height, BLOCK),)](
-        *(drawn.color, drawn.alpha, around, bend, out, width, width * height, wide, high, *place, out.shape[1]),
+        *(drawn.color, drawn.alpha, around, circle, out, width, width * height, wide, high, *place, out.shape[1]),
         *(float(c) for c in paint),
         MODE=mode,
         WRAP=wrap,
-        BENT=bend.numel() > 0,
+        ROUND=circle.numel() > 0 and mode != STRAIGHT,
         BYTES=out.dtype == torch.uint8,
         BLOCK=BLOCK,
     )

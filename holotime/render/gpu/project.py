@@ -213,7 +213,7 @@ def _fisheye_box(ux, uy, uz, angle, size, pixel):
     flat = tl.sqrt(ux * ux + uy * uy)
     theta = atan2(flat, uz)
     outer = theta + angle
-    seen = theta - angle <= 0.5 * size * pixel
+    seen = theta - angle <= 0.5 * (size + 1) * pixel
     whole = outer > 0.95 * PI
     half = angle * outer / tl.sin(tl.minimum(outer, 0.95 * PI)) / pixel + 1
     scale = tl.where(flat > 1e-9, theta / (tl.maximum(flat, 1e-9) * pixel), 0.0)

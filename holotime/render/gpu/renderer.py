@@ -78,7 +78,8 @@ class DeviceRenderer:
             optics = self.optics(camera)
             drawn = draw(self.packed, t, camera, optics, distance=filling or distance is not None)
             if alpha is not None:
-                alpha[panel.rows, panel.columns] = drawn.alpha
+                lit = drawn.alpha * optics.circle if optics.circle.numel() else drawn.alpha
+                alpha[panel.rows, panel.columns] = lit
             if distance is not None:
                 distance[panel.rows, panel.columns] = (
                     drawn.distance * _axial(optics) if output.distance == "planar" else drawn.distance
@@ -91,7 +92,7 @@ class DeviceRenderer:
                 drawn = replace(drawn, color=drawn.color + (1 - drawn.alpha) * around)
                 behind = (0.0, 0.0, 0.0)
             wrap = isinstance(camera, EquirectCamera) and not camera.half
-            finish(drawn, optics.bend, color, (panel.x, panel.y), behind, wrap=wrap)
+            finish(drawn, optics.circle, color, (panel.x, panel.y), behind, wrap=wrap)
         return color, alpha, distance
 
     def _grid(self, panel: Panel) -> Tensor:
@@ -109,7 +110,7 @@ class DeviceRenderer:
         camera = surrounding_camera(view)
         optics = self.optics(camera)
         panorama = torch.empty(camera.height, camera.width, 3, device=self.device)
-        finish(draw(self.packed, t, camera, optics), optics.bend, panorama, (0, 0), "fill", wrap=True)
+        finish(draw(self.packed, t, camera, optics), optics.circle, panorama, (0, 0), "fill", wrap=True)
         return F.pad(panorama.permute(2, 0, 1)[None], (1, 1, 0, 0), mode="circular")
 
 

@@ -11,8 +11,8 @@ from holotime import sphere
 from holotime.errors import BackendUnavailable, InputError
 from holotime.render import EquirectCamera, FaceCamera, FisheyeCamera, PerspectiveCamera, gpu, rasterize, upright
 from holotime.render.eyes import CUBE_LAYOUT
-from holotime.render.project import rays
-from holotime.render.views import BACKENDS, PROJECTIONS, Output, View, axial, renderer, size_of
+from holotime.render.project import image_circle, rays
+from holotime.render.views import BACKENDS, PROJECTIONS, Output, View, axial, finish, renderer, size_of
 
 BLACK = Output(behind=(0.0, 0.0, 0.0))
 SIZES = {
@@ -53,13 +53,29 @@ def test_a_dome_is_the_panorama_in_a_circle(dome, angle, cpu, panorama):
     # "up": the zenith in the middle, the front at the bottom; x right, y front, z up of the panorama's world.
     axes = np.eye(3) if dome == "up" else upright()[:3, :3]
     d = rays(FisheyeCamera(size, angle)) @ axes.T
-    lit = np.isfinite(d).all(-1)
-    x, y = sphere.to_pixels(np.where(lit[..., None], d, 1.0), 512)
-    assert psnr(picture.color[lit], sphere.sample(panorama, x, y)[lit]) >= 38
-    assert picture.color[~lit].max() == 0
-    assert picture.alpha[~lit].max() == 0
-    assert np.isinf(picture.distance[~lit]).all()
-    assert lit.mean() == pytest.approx(math.pi / 4, abs=0.02)
+    x, y = np.mgrid[:size, :size] + 0.5 - size / 2
+    radius = np.hypot(x, y)
+    inside, outside = radius < size / 2 - 0.5, radius > size / 2 + 0.5
+    x, y = sphere.to_pixels(np.where(inside[..., None], d, 1.0), 512)
+    assert psnr(picture.color[inside], sphere.sample(panorama, x, y)[inside]) >= 38
+    assert picture.color[outside].max() == 0
+    assert picture.alpha[outside].max() == 0
+    assert np.isinf(picture.distance[outside]).all()
+
+
+def test_the_edge_of_a_dome_has_no_steps(make_splats):
+    """A white sphere all around: the light of the picture is the area of the circle, and the edge pixels are grey."""
+    size = 60
+    white = replace(make_splats(4000, 1, sizes=(0.1, 0.12)), colors=np.ones((4000, 3), np.float32))
+    for behind in ("fill", (0.0, 0.0, 0.0), "transparent"):
+        view = View("fisheye", (size, size), output=Output(behind=behind))
+        camera = view.layout[0].camera
+        picture = finish(rasterize(white, camera), view.layout[0], behind)
+        light = picture[..., 0] * image_circle(camera) if behind == "transparent" else picture[..., 0]
+        assert light.sum() == pytest.approx(math.pi / 4 * size**2, rel=2e-3)
+        edge = light[(light > 0.02) & (light < 0.98)]
+        assert len(edge) > 2 * size
+        assert np.abs(np.diff(light[0])).max() < 0.45  # along the first row, which the circle touches
 
 
 def test_a_cube_map_is_the_panorama_on_six_faces(cpu, panorama):
@@ -161,7 +177,7 @@ def test_outputs(projection, cpu):
     mixed = straight.color * straight.alpha[..., None] + (1 - straight.alpha[..., None]) * paint
     lit = np.ones(straight.alpha.shape, bool)
     if projection == "fisheye":
-        lit = np.isfinite(rays(view.layout[0].camera)).all(-1)
+        lit = image_circle(view.layout[0].camera) == 1
     np.testing.assert_allclose(over.color[lit], mixed[lit], atol=1e-5)
     filled = cpu.draw(replace(view, output=Output()), 0.6)
     some = straight.alpha > 1e-3
