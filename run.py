@@ -6,8 +6,8 @@
     python3 run.py setup                                                   only installs
 
 Two private environments beside this file: .venv (the library, the sidecar, the tests) and .venv-blender (Blender as a
-Python module, which wants an older numpy and never sees torch). Nothing is installed anywhere else, nothing is done
-twice, nothing is asked.
+Python module, which wants an older numpy and never sees torch); for the tests also .venv-blender-VERSION with other
+Blenders. Nothing is installed anywhere else, nothing is done twice, nothing is asked.
 """
 
 import argparse
@@ -23,6 +23,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 LIBRARY, BLENDER = ROOT / ".venv", ROOT / ".venv-blender"
 PYTHONS = ("3.11", "3.13")  # versions that have a Blender module; the first is preferred
+BLENDERS = {"5.0.1": "3.11", "5.2.3": "3.13", "4.5.15": "3.11"}  # Blender's module -> its Python; first: see above
+VERSION_TESTS = [f"tests/blender/test_bpy_{name}.py" for name in ("whole", "scene", "native", "preview")]
+ROOM = 3 << 30  # bytes that must be free to install another Blender
 DEBIAN_LIBRARIES = "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1 libegl1"
 
 
@@ -30,14 +33,18 @@ class SetupError(Exception):
     """Something that the user must do; the text says what."""
 
 
+class NotHere(SetupError):
+    """This machine has no such Python, or no room: nothing is wrong, but something is left out."""
+
+
 def interpreter(environment: Path) -> Path:
     """The Python of a virtual environment."""
     return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def find_python() -> tuple[str, str]:
+def find_python(versions: tuple[str, ...] = PYTHONS) -> tuple[str, str]:
     """(path, version) of a Python that fits: this one, PATH, the Windows launcher, pyenv, or the usual places."""
-    for version in PYTHONS:
+    for version in versions:
         candidates: list[list[str]] = []
         if sys.version_info[:2] == tuple(map(int, version.split("."))):
             candidates.append([sys.executable])
@@ -52,10 +59,10 @@ def find_python() -> tuple[str, str]:
             found = _probe(command, version)
             if found:
                 return found, version
-    wanted = " or ".join(PYTHONS)
-    raise SetupError(
-        f"No Python {wanted} with venv was found. Install Python {PYTHONS[0]} (on Debian and Ubuntu: "
-        f"python{PYTHONS[0]} python{PYTHONS[0]}-venv; on Windows and macOS: the installer of python.org; or pyenv), "
+    wanted = " or ".join(versions)
+    raise NotHere(
+        f"No Python {wanted} with venv was found. Install Python {versions[0]} (on Debian and Ubuntu: "
+        f"python{versions[0]} python{versions[0]}-venv; on Windows and macOS: the installer of python.org; or pyenv), "
         "then run this again."
     )
 
@@ -99,7 +106,14 @@ class Line:
         print(f"\r{text:<{shutil.get_terminal_size().columns - 1}}" if self.live else text, file=sys.stderr, flush=True)
 
 
-def install(environment: Path, title: str, constraints: str, requirements: list[str], inputs: list[str]) -> Path:
+def install(
+    environment: Path,
+    title: str,
+    constraints: str,
+    requirements: list[str],
+    inputs: list[str],
+    pythons: tuple[str, ...] = PYTHONS,
+) -> Path:
     """Make ``environment`` with ``requirements`` unless it has them; ``inputs`` are files whose change redoes it."""
     stamp = environment / "holotime-installed.txt"
     digest = hashlib.sha256("\n".join(requirements).encode())
@@ -109,7 +123,7 @@ def install(environment: Path, title: str, constraints: str, requirements: list[
     python = interpreter(environment)
     if python.is_file() and stamp.is_file() and wanted in stamp.read_text().split():
         return python
-    base, version = find_python()
+    base, version = find_python(pythons)
     if python.is_file() and _probe([str(python)], version) is None:
         shutil.rmtree(environment)  # made by a Python that is gone, or of another version
     if not python.is_file():
@@ -147,17 +161,52 @@ def library(extras: str = "") -> Path:
 
 def blender() -> Path:
     """The Python of .venv-blender, installed if need be and seen to work."""
-    fresh = not (BLENDER / "holotime-installed.txt").is_file()
-    python = install(BLENDER, "Blender", "constraints-blender.txt", ["bpy", "pyzmq", "msgpack", "pytest"], [])
+    return install_blender(BLENDER, main_blender())
+
+
+def main_blender() -> str:
+    """The version of Blender that goes with the Python that is preferred here."""
+    _, found = find_python()
+    return next(version for version, python in BLENDERS.items() if python == found)
+
+
+def install_blender(environment: Path, version: str) -> Path:
+    """The Python of an environment that has this Blender."""
+    fresh = not (environment / "holotime-installed.txt").is_file()
+    packages = [f"bpy=={version}", "pyzmq", "msgpack", "pytest"]
+    python = install(environment, f"Blender {version}", "constraints-blender.txt", packages, [], (BLENDERS[version],))
     if fresh:
         check = subprocess.run([str(python), "-c", "import bpy"], capture_output=True, text=True, check=False)
         if check.returncode:
-            (BLENDER / "holotime-installed.txt").unlink()
+            (environment / "holotime-installed.txt").unlink()
             raise SetupError(
                 f"Blender was installed but does not start:\n{check.stderr.strip()[-400:]}\n"
                 f"A bare Linux lacks its libraries; on Debian and Ubuntu: apt-get install {DEBIAN_LIBRARIES}"
             )
     return python
+
+
+def other_blenders() -> list[tuple[str, Path]]:
+    """(version, Python) of the other Blenders that the add-on is made for, each in its environment.
+
+    One whose Python is not on this machine, or for which there is no room, is left out with a line that says so: a
+    test run must not need what a package registry may have dropped. In CI (CI=true) a Blender that has its Python but
+    cannot be installed is an error.
+    """
+    found = []
+    for version in BLENDERS:
+        environment = ROOT / f".venv-blender-{version.rpartition('.')[0]}"
+        try:
+            if version == main_blender():
+                continue
+            if not environment.is_dir() and shutil.disk_usage(ROOT).free < ROOM:
+                raise NotHere(f"Only {shutil.disk_usage(ROOT).free >> 20} MiB are free.")
+            found.append((version, install_blender(environment, version)))
+        except SetupError as error:
+            if os.environ.get("CI") == "true" and not isinstance(error, NotHere):
+                raise
+            print(f"\nSKIPPED: the tests in Blender {version}. {error}", file=sys.stderr, flush=True)
+    return found
 
 
 def demo(rest: list[str]) -> int:
@@ -169,7 +218,10 @@ def demo(rest: list[str]) -> int:
 
 
 def test(rest: list[str]) -> int:
-    """All tests: the library and the sidecar in .venv, the add-on inside Blender in .venv-blender."""
+    """All tests: the library and the sidecar in .venv, the add-on inside Blender in .venv-blender.
+
+    What differs between Blenders is tested in the others, too (see other_blenders).
+    """
     python = library("[dev,diffusion,export]")
     bpy = blender()
     environment = {**os.environ, "HOLOTIME_PYTHON": str(python), "HOLOTIME_BLENDER_PYTHON": str(bpy)}
@@ -178,6 +230,7 @@ def test(rest: list[str]) -> int:
         [str(python), "-m", "ruff", "format", "--check", "."],
         [str(python), "-m", "pytest", "--ignore=tests/blender", "--ignore=tests/gui", *rest],
         [str(bpy), "-m", "pytest", "tests/blender", *rest],
+        *([str(other), "-m", "pytest", *VERSION_TESTS, *rest] for _, other in other_blenders()),
         [str(python), "-m", "pytest", "tests/gui", *rest],
     ]
     failed = 0
