@@ -64,10 +64,9 @@ class HOLOTIME_OT_relink_scene(bpy.types.Operator):
         except SceneFileError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if count != len(obj.data.vertices):
-            self.report(
-                {"ERROR"}, f"{path} is another scene: it has {count} splats, {obj.name} has {len(obj.data.vertices)}."
-            )
+        here = len(obj.data.attributes["position"].data)
+        if count != here:
+            self.report({"ERROR"}, f"{path} is another scene: it has {count} splats, {obj.name} has {here}.")
             return {"CANCELLED"}
         obj.holotime.source = portable(path)
         safe_walk.remember(obj)

@@ -74,6 +74,7 @@ class HOLOTIME_OT_import_scene(bpy.types.Operator):
 
     def execute(self, context):
         """Import it and make it the active object."""
+        from ..scene_import import native_splats
         from ..scene_import.importer import import_scene
         from ..scene_import.reader import SceneFileError
 
@@ -84,6 +85,8 @@ class HOLOTIME_OT_import_scene(bpy.types.Operator):
             return {"CANCELLED"}
         safe_walk.remember(obj)
         make_active(context, obj)
+        if native_splats.problem:
+            self.report({"WARNING"}, native_splats.problem)
         return {"FINISHED"}
 
 

@@ -80,11 +80,13 @@ class HOLOTIME_PT_look(_NeedsScene, bpy.types.Panel):
         if modifier is None:
             return
         layout = self.layout
-        layout.row(align=True).prop(obj.holotime, "display", expand=True)
+        if obj.type == "MESH":  # native splats are drawn by Blender
+            layout.row(align=True).prop(obj.holotime, "display", expand=True)
         col = column(layout)
         inputs(col, modifier, (("Viewport Density", "Density"),))
         inputs(col, modifier, LOOK)
-        inputs(col, modifier, (("Splats in Render", "Render Splats"),))
+        if obj.type == "MESH":
+            inputs(col, modifier, (("Splats in Render", "Render Splats"),))
         layout.operator("holotime.view_from_eye", icon="HIDE_OFF")
         if handlers.problem:
             lines(layout, context, handlers.problem, "ERROR")

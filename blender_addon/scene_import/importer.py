@@ -7,9 +7,9 @@ import bpy
 
 from ..client.background import Background
 from ..client.tasks import Step, Work
-from . import scene_setup
-from .scene_nodes import scene_group_steps
-from .splat_object import Prepared, get_input, make_object, mesh_steps, scene_modifier
+from . import native_splats, scene_setup
+from .scene_nodes import finished
+from .splat_object import Data, Prepared, data_steps, get_input, group_steps, make_object, scene_modifier
 from .world_clip import set_world_clip
 
 
@@ -24,13 +24,8 @@ def import_scene(scene: bpy.types.Scene, path: str | Path, *, prepare: bool = Tr
     clip plays at its own speed in seconds. ``prepare`` also sets Cycles and the display transform (see scene_setup).
     """
     path = Path(bpy.path.abspath(str(path)))
-    prepared = Prepared.read(path)
-    steps = mesh_steps(prepared, path.stem)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        return _link(scene, path, end.value, prepared, prepare)
+    prepared = Prepared.read(path, native_splats.supported())
+    return _link(scene, path, finished(data_steps(prepared, path.stem)), prepared, prepare)
 
 
 def import_steps(scene_name: str, path: str | Path, then: list[Callable[[bpy.types.Object], None]]) -> Work:
@@ -40,27 +35,29 @@ def import_steps(scene_name: str, path: str | Path, then: list[Callable[[bpy.typ
     """
     path = Path(bpy.path.abspath(str(path)))
     yield Step(0.0, "Reading the scene")
-    reading = Background(lambda: Prepared.read(path))
+    native = native_splats.supported()
+    reading = Background(lambda: Prepared.read(path, native))
     while not reading.done():
         yield Step(0.05, "Reading the scene", idle=True)
     prepared = reading.result()
-    steps = mesh_steps(prepared, path.stem)
+    steps = data_steps(prepared, path.stem)
     while True:
         try:
             fraction = next(steps)
         except StopIteration as end:
-            mesh = end.value
+            data = end.value
             break
         yield Step(0.1 + 0.8 * fraction, "Filling the scene")
-    mesh_name = mesh.name
-    for _ in scene_group_steps():
+    found = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
+    key = data.name
+    for _ in group_steps(data):
         yield Step(0.92, "Making its nodes")
-    scene, mesh = bpy.data.scenes.get(scene_name), bpy.data.meshes.get(mesh_name)
+    scene, data = bpy.data.scenes.get(scene_name), found.get(key)
     if scene is None:
         raise ImportFailed(f"The scene '{scene_name}' is gone; import {path} into another one.")
-    if mesh is None:
+    if data is None:
         raise ImportFailed("The import was undone before it was complete. Import the result again.")
-    name = _link(scene, path, mesh, prepared, True).name
+    name = _link(scene, path, data, prepared, True).name
     for action in then:
         yield Step(0.95, "Finishing", idle=True)  # Blender evaluates what is new when it draws, not an operator of ours
         obj = bpy.data.objects.get(name)
@@ -69,18 +66,19 @@ def import_steps(scene_name: str, path: str | Path, then: list[Callable[[bpy.typ
         action(obj)
 
 
-def _link(scene, path: Path, mesh: bpy.types.Mesh, prepared: Prepared, prepare: bool) -> bpy.types.Object:
-    """Put the filled mesh into the scene as an object that plays."""
+def _link(scene, path: Path, data: Data, prepared: Prepared, prepare: bool) -> bpy.types.Object:
+    """Put what was filled into the scene as an object that plays."""
     if scene_setup.is_still(scene):
         scene_setup.take_time(scene, prepared.fps, prepared.duration, prepared.loop)
-    obj = make_object(path.stem, mesh, prepared, scene_setup.seconds_at_start(scene))
+    obj = make_object(path.stem, data, prepared, scene_setup.seconds_at_start(scene))
     obj.holotime.source = portable(path)
     scene.collection.objects.link(obj)
     if prepare:
         scene_setup.prepare_render(scene)
         scene_setup.widen_viewports()
     if not bpy.app.background:
-        obj.holotime.display = "SPLATS"
+        if obj.type == "MESH":  # native splats are drawn by Blender itself
+            obj.holotime.display = "SPLATS"
         scene_setup.stand_at_eye(obj)
     return obj
 

@@ -14,13 +14,15 @@ With the material's falloff a sheet shows what the ellipsoid's exact projection 
 distance), and Cycles renders sheets about three times faster than instanced ellipsoids with a per-ray integral.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
 import bpy
 
 from .graph import Graph, Plan, Socket
 from .materials import CUT, points_material, splats_material
 
+T = TypeVar("T")
 GROUP = "HoloTime Scene"
 MADE, UNFINISHED = "holotime_group", "holotime_unfinished"  # custom properties of a group
 GROUP_VERSION = 2  # a file with an older group gets a new one beside it
@@ -81,9 +83,8 @@ INPUTS = (
 )
 
 
-def scene_group() -> bpy.types.NodeTree:
-    """The node group, made when the file lacks this version of it."""
-    steps = scene_group_steps()
+def finished(steps: Generator[object, None, T]) -> T:
+    """What a generator gives in the end, at once."""
     try:
         while True:
             next(steps)
@@ -91,42 +92,66 @@ def scene_group() -> bpy.types.NodeTree:
         return end.value
 
 
+def scene_group() -> bpy.types.NodeTree:
+    """The node group, made when the file lacks this version of it."""
+    return finished(scene_group_steps())
+
+
 def scene_group_steps() -> Generator[None, None, bpy.types.NodeTree]:
     """The same, a millisecond at a time."""
+    return make_group(GROUP, MADE, GROUP_VERSION, INPUTS, _planned, (points_material, splats_material))
+
+
+def _planned() -> Plan:
+    plan = Plan()
+    _build(plan)
+    return plan
+
+
+def make_group(
+    name: str,
+    mark: str,
+    version: int,
+    inputs: Sequence[tuple],
+    planned: Callable[[], Plan],
+    first: tuple[Callable[[], object], ...],
+) -> Generator[None, None, bpy.types.NodeTree]:
+    """A node group with these inputs (rows like INPUTS) and the planned nodes, or the one that the file has already.
+
+    ``mark``: custom property that holds the version of a complete one.
+    ``first`` are called before, each in a step of its own. Undo may take a half-made group away: it is begun again.
+    """
     while True:
-        found = next((t for t in bpy.data.node_groups if t.get(MADE) == GROUP_VERSION and t.library is None), None)
-        if found:
-            return found
-        points_material()
-        yield
-        splats_material()
-        yield
-        name = _empty_group().name
-        plan = Plan()
-        _build(plan)
+        for tree in bpy.data.node_groups:
+            if tree.get(mark) == version and tree.library is None:
+                return tree
+        for function in first:
+            function()
+            yield
+        key = _empty_group(name, inputs).name
         yield
 
-        def unfinished(name: str = name) -> bpy.types.NodeTree | None:
-            tree = bpy.data.node_groups.get(name)
+        def unfinished(key: str = key) -> bpy.types.NodeTree | None:
+            tree = bpy.data.node_groups.get(key)
             return tree if tree and UNFINISHED in tree else None
 
-        complete = yield from plan.draw(unfinished)
+        complete = yield from planned().draw(unfinished)
         tree = unfinished()
         if tree and complete:
             del tree[UNFINISHED]
-            tree[MADE] = GROUP_VERSION
+            tree[mark] = version
         elif tree:
             bpy.data.node_groups.remove(tree)  # undo took some of its nodes: begin again
 
 
-def _empty_group() -> bpy.types.NodeTree:
-    tree = bpy.data.node_groups.new(GROUP, "GeometryNodeTree")
+def _empty_group(name: str, inputs: Sequence[tuple]) -> bpy.types.NodeTree:
+    tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
     tree[UNFINISHED] = True
     tree.is_modifier = True
     tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    for name, kind, default, low, high, tooltip in INPUTS:
-        socket = tree.interface.new_socket(name, in_out="INPUT", socket_type=kind, description=tooltip)
+    for label, kind, default, low, high, tooltip in inputs:
+        socket = tree.interface.new_socket(label, in_out="INPUT", socket_type=kind, description=tooltip)
         socket.default_value = default
         if low is not None:
             socket.min_value, socket.max_value = low, high
@@ -136,23 +161,14 @@ def _empty_group() -> bpy.types.NodeTree:
 def _build(g: Graph) -> None:
     inputs = g.add("NodeGroupInput").outputs
     viewport = g.add("GeometryNodeIsViewport").outputs[0]
-    t = _clip_time(g, inputs)
-    dt = g.math("SUBTRACT", t, g.attribute("t_center", "FLOAT"))
-    # The width is clamped well below float overflow; 1e4 clips wide is as good as always.
-    log_width = g.math("MINIMUM", g.attribute("t_log_scale", "FLOAT"), 9.0)
-    ratio = g.math("MULTIPLY", dt, g.math("EXPONENT", g.math("MULTIPLY", log_width, -1.0)))
-    window = g.math("EXPONENT", g.math("MULTIPLY", g.math("MULTIPLY", ratio, ratio), -1.0))
-    alpha = g.math("MULTIPLY", g.math("MULTIPLY", g.attribute("opacity", "FLOAT"), window), inputs["Opacity"])
+    t, dt, alpha = visible_alpha(g, inputs)
     mesh = g.store(inputs["Geometry"], "alpha", "FLOAT", alpha)
     visible = g.compare(g.attribute("alpha", "FLOAT"), "GREATER_EQUAL", inputs["Opacity Threshold"])
     drawn = g.switch("FLOAT", inputs["Points in Viewport"], -1.0, inputs["Viewport Density"])
     density = g.switch("FLOAT", viewport, 1.0, drawn)
     shown = g.both(visible, g.compare(g.random(), "LESS_EQUAL", density))
 
-    path = g.attribute("motion3", "FLOAT_VECTOR")
-    for name in ("motion2", "motion1"):
-        path = g.vector("ADD", g.attribute(name, "FLOAT_VECTOR"), g.scale(path, dt))
-    position = g.vector("ADD", g.add("GeometryNodeInputPosition").outputs[0], g.scale(path, dt))
+    position = g.vector("ADD", g.add("GeometryNodeInputPosition").outputs[0], motion_of(g, dt))
     radius = g.math("MULTIPLY", g.attribute("radius", "FLOAT"), inputs["Splat Size"])
     points = g.add(
         "GeometryNodeMeshToPoints",
@@ -163,6 +179,43 @@ def _build(g: Graph) -> None:
     plain = g.add("GeometryNodeSetMaterial", {"Geometry": points, "Material": points_material}).outputs[0]
     look = g.switch("GEOMETRY", splats_wanted, plain, _splats(g, points, t, inputs["Splat Size"], inputs["Low Pass"]))
     g.add("NodeGroupOutput", {"Geometry": look})
+
+
+def visible_alpha(g: Graph, inputs) -> tuple[Socket, Socket, Socket]:
+    """(t, time since each splat's centre, its opacity then)."""
+    t = _clip_time(g, inputs)
+    dt = g.math("SUBTRACT", t, g.attribute("t_center", "FLOAT"))
+    # The width is clamped well below float overflow; 1e4 clips wide is as good as always.
+    log_width = g.math("MINIMUM", g.attribute("t_log_scale", "FLOAT"), 9.0)
+    ratio = g.math("MULTIPLY", dt, g.math("EXPONENT", g.math("MULTIPLY", log_width, -1.0)))
+    window = g.math("EXPONENT", g.math("MULTIPLY", g.math("MULTIPLY", ratio, ratio), -1.0))
+    return t, dt, g.math("MULTIPLY", g.math("MULTIPLY", g.attribute("opacity", "FLOAT"), window), inputs["Opacity"])
+
+
+def motion_of(g: Graph, dt: Socket) -> Socket:
+    """How far each splat has gone from its place at its own time centre."""
+    path = g.attribute("motion3", "FLOAT_VECTOR")
+    for name in ("motion2", "motion1"):
+        path = g.vector("ADD", g.attribute(name, "FLOAT_VECTOR"), g.scale(path, dt))
+    return g.scale(path, dt)
+
+
+def rotation_at(g: Graph, t: Socket) -> Socket:
+    """Each splat's rotation at scene time ``t``."""
+    dt = g.math("SUBTRACT", t, g.attribute("t_center", "FLOAT"))
+    q = g.add("FunctionNodeRotationToQuaternion", {0: g.attribute("rotation", "QUATERNION")}).outputs
+    omega = g.add("FunctionNodeSeparateColor", {0: g.attribute("omega", "FLOAT_COLOR")}, mode="RGB").outputs
+    moved = [g.math("ADD", q[i], g.math("MULTIPLY", omega[i], dt)) for i in range(4)]
+    return g.add("FunctionNodeQuaternionToRotation", dict(enumerate(moved))).outputs[0]
+
+
+def widened(g: Graph, size: Socket, low_pass: Socket) -> Socket:
+    """Each splat's scale times ``size``, at least as large as ``low_pass`` (radians) looks from the eye."""
+    own = g.attribute("scale", "FLOAT_VECTOR")
+    distance = g.vector("LENGTH", g.add("GeometryNodeInputPosition").outputs[0])
+    least = g.math("MULTIPLY", distance, low_pass)
+    squared = g.vector("ADD", g.vector("MULTIPLY", own, own), g.math("MULTIPLY", least, least))
+    return g.scale(g.vector("POWER", squared, (0.5, 0.5, 0.5)), size)
 
 
 def _clip_time(g: Graph, inputs) -> Socket:
@@ -178,20 +231,9 @@ def _clip_time(g: Graph, inputs) -> Socket:
 
 def _splats(g: Graph, points: Socket, t: Socket, size: Socket, low_pass: Socket) -> Socket:
     """A sheet for each point, facing the active camera; without a camera, facing the object's origin (the eye)."""
-    dt = g.math("SUBTRACT", t, g.attribute("t_center", "FLOAT"))
-    q = g.add("FunctionNodeRotationToQuaternion", {0: g.attribute("rotation", "QUATERNION")}).outputs
-    omega = g.add("FunctionNodeSeparateColor", {0: g.attribute("omega", "FLOAT_COLOR")}, mode="RGB").outputs
-    moved = [
-        g.math("ADD", a, g.math("MULTIPLY", b, dt))
-        for a, b in zip(*([o[i] for i in range(4)] for o in (q, omega)), strict=True)
-    ]
-    rotation = g.add("FunctionNodeQuaternionToRotation", dict(enumerate(moved))).outputs[0]
-
+    rotation = rotation_at(g, t)
     position = g.add("GeometryNodeInputPosition").outputs[0]
-    own = g.attribute("scale", "FLOAT_VECTOR")
-    least = g.math("MULTIPLY", g.vector("LENGTH", position), low_pass)
-    squared = g.vector("ADD", g.vector("MULTIPLY", own, own), g.math("MULTIPLY", least, least))
-    scale = g.scale(g.vector("POWER", squared, (0.5, 0.5, 0.5)), size)
+    scale = widened(g, size, low_pass)
     camera = g.add("GeometryNodeInputActiveCamera").outputs[0]
     eye = g.add("GeometryNodeObjectInfo", {"Object": camera}, transform_space="RELATIVE").outputs["Location"]
     # In the space where the splat is the unit sphere, the polar plane is the plane square to the view direction.

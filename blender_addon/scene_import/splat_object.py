@@ -1,69 +1,113 @@
 """The Blender half of the scene import: splat attributes to a mesh object that the node group plays."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bpy
 
+from . import native_splats
 from .reader import read_scene
-from .scene_nodes import scene_group
+from .scene_nodes import finished, scene_group_steps
 from .splat_data import Attribute, low_pass, point_attributes
 
 MODIFIER = "HoloTime"
+FILLING = "holotime_filling"  # custom property of data that is not complete yet
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A scene file turned into what Blender stores: made without bpy, so in any thread."""
 
-    attributes: list[Attribute]
+    attributes: list[Attribute]  # positions first
+    native: list[Attribute]  # what native splats have beyond these; empty where there are none
     duration: float
     fps: float
     loop: bool
     low_pass: float
 
     @classmethod
-    def read(cls, path: str | Path) -> "Prepared":
-        """Read a scene file. SceneFileError when it is not one."""
+    def read(cls, path: str | Path, native: bool) -> "Prepared":
+        """Read a scene file; ``native``: also for native splats. SceneFileError when it is not one."""
         scene_file = read_scene(path)
         attributes, widening = point_attributes(scene_file), low_pass(scene_file)
-        return cls(attributes, scene_file.duration, scene_file.fps, scene_file.loop, widening)
+        opacities = next(item.values for item in attributes if item.name == "opacity")
+        more = native_splats.attributes(scene_file.tensors["colors"], opacities) if native else []
+        return cls(attributes, more, scene_file.duration, scene_file.fps, scene_file.loop, widening)
 
 
-def mesh_steps(prepared: Prepared, name: str) -> Generator[float, None, bpy.types.Mesh]:
-    """Make a mesh of loose vertices that carries the attributes, a millisecond or two at a time; yields the fraction.
+Data = bpy.types.Mesh | bpy.types.PointCloud  # what carries the splats of an object
 
-    The mesh is looked up by name after every pause: undo may have taken it away, and then it is begun again.
+
+def data_steps(prepared: Prepared, name: str) -> Generator[float, None, Data]:
+    """Make what carries the attributes, a millisecond or two at a time; yields the fraction.
+
+    A point cloud of native splats where this Blender has them, else a mesh of loose vertices.
+    """
+    if prepared.native:
+        attributes = prepared.attributes + prepared.native
+        try:
+            filled = yield from _fill(bpy.data.pointclouds, native_splats.begin, name, attributes)
+            key = filled.name
+            for _ in native_splats.group_steps():
+                yield 1.0
+            if key in bpy.data.pointclouds:
+                native_splats.problem = ""
+                return bpy.data.pointclouds[key]
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            native_splats.problem = f"This Blender's native splats are not as expected ({error}); made a mesh instead."
+            for cloud in [cloud for cloud in bpy.data.pointclouds if FILLING in cloud or not cloud.users]:
+                bpy.data.pointclouds.remove(cloud)
+    filled = yield from _fill(bpy.data.meshes, _empty_mesh, name, prepared.attributes)
+    filled.update()
+    return filled
+
+
+def _empty_mesh(name: str, count: int) -> bpy.types.Mesh:
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(count)
+    return mesh
+
+
+def _fill(
+    collection: Any, begin: Callable[[str, int], Data], name: str, attributes: list[Attribute]
+) -> Generator[float, None, Data]:
+    """Data of ``collection`` with these attributes, positions first.
+
+    It is looked up by name after every pause: undo may have taken it away, and then it is begun again.
     """
     while True:
-        mesh = bpy.data.meshes.new(name)
-        mesh["holotime_filling"] = True
-        key = mesh.name
-        mesh.vertices.add(len(prepared.attributes[0].values) // 3)
-        for i, item in enumerate(prepared.attributes):
-            yield i / len(prepared.attributes)
-            mesh = bpy.data.meshes.get(key)
-            if mesh is None or "holotime_filling" not in mesh:
+        data = begin(name, len(attributes[0].values) // 3)
+        data[FILLING] = True
+        key = data.name
+        for i, item in enumerate(attributes):
+            yield i / len(attributes)
+            data = collection.get(key)
+            if data is None or FILLING not in data:
                 break
-            if item.name not in mesh.attributes:
-                mesh.attributes.new(item.name, item.data_type, "POINT")
-                yield (i + 0.5) / len(prepared.attributes)
-                mesh = bpy.data.meshes.get(key)
-                if mesh is None or "holotime_filling" not in mesh or item.name not in mesh.attributes:
+            if item.name not in data.attributes:
+                data.attributes.new(item.name, item.data_type, "POINT")
+                yield (i + 0.5) / len(attributes)
+                data = collection.get(key)
+                if data is None or FILLING not in data or item.name not in data.attributes:
                     break
-            mesh.attributes[item.name].data.foreach_set(item.field, item.values)
+            data.attributes[item.name].data.foreach_set(item.field, item.values)
         else:
-            del mesh["holotime_filling"]
-            mesh.update()
-            return mesh
+            del data[FILLING]
+            return data
 
 
-def make_object(name: str, mesh: bpy.types.Mesh, prepared: Prepared, offset: float) -> bpy.types.Object:
+def group_steps(data: Data) -> Generator[None, None, bpy.types.NodeTree]:
+    """The node group that plays such data, a millisecond at a time."""
+    return native_splats.group_steps() if isinstance(data, bpy.types.PointCloud) else scene_group_steps()
+
+
+def make_object(name: str, data: Data, prepared: Prepared, offset: float) -> bpy.types.Object:
     """An object that plays the scene; the clip begins ``offset`` seconds into the timeline. Not yet in a collection."""
-    obj = bpy.data.objects.new(name, mesh)
+    obj = bpy.data.objects.new(name, data)
     modifier = obj.modifiers.new(MODIFIER, "NODES")
-    modifier.node_group = scene_group()
+    modifier.node_group = finished(group_steps(data))
     set_input(modifier, "Offset", offset)
     set_input(modifier, "Duration", prepared.duration)
     set_input(modifier, "Loop", prepared.loop)
@@ -103,5 +147,5 @@ def get_input(modifier: bpy.types.NodesModifier, name: str) -> float | bool:
 
 def scene_modifier(obj: bpy.types.Object | None) -> bpy.types.NodesModifier | None:
     """The modifier that plays a HoloTime scene on an object, if it is one."""
-    modifier = obj.modifiers.get(MODIFIER) if obj and obj.type == "MESH" else None
+    modifier = obj.modifiers.get(MODIFIER) if obj and obj.type in ("MESH", "POINTCLOUD") else None
     return modifier if modifier and modifier.type == "NODES" and modifier.node_group else None

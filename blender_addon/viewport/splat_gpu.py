@@ -17,9 +17,9 @@ _shader = None
 _batch = None
 
 
-def arrays_of(mesh: bpy.types.Mesh) -> SplatArrays:
-    """Read them back from an imported mesh. KeyError when it lacks an attribute."""
-    count = len(mesh.vertices)
+def arrays_of(mesh: bpy.types.Mesh | bpy.types.PointCloud) -> SplatArrays:
+    """Read them back from what was imported. KeyError when it lacks an attribute."""
+    count = len(mesh.attributes["position"].data)
 
     def get(name: str, field: str, width: int) -> np.ndarray:
         out = np.empty(count * width, np.float32)

@@ -21,12 +21,17 @@ def apply_display(obj: bpy.types.Object) -> None:
 
 def refresh() -> None:
     """Draw while any object in the file wants to be shown as splats."""
-    if any(obj.holotime.is_scene and obj.holotime.display == "SPLATS" for obj in bpy.data.objects):
+    if any(map(_wants_splats, bpy.data.objects)):
         handlers.on(NAME, _draw)
     else:
         handlers.off(NAME)
         _drawers.clear()
     handlers.redraw()
+
+
+def _wants_splats(obj: bpy.types.Object) -> bool:
+    """Whether its splats are to be drawn by us; native ones are drawn by Blender."""
+    return obj.type == "MESH" and obj.holotime.is_scene and obj.holotime.display == "SPLATS"
 
 
 def fall_back(name: str) -> None:
@@ -68,7 +73,7 @@ def _draw() -> None:
     context = bpy.context
     view, region = context.region_data, context.region
     projection, to_view = np.array(view.window_matrix, np.float32), view.view_matrix
-    shown = [o for o in context.visible_objects if o.holotime.is_scene and o.holotime.display == "SPLATS"]
+    shown = [o for o in context.visible_objects if _wants_splats(o)]
     far_first = sorted(shown, key=lambda o: (to_view @ o.matrix_world.translation).z)
     for obj in far_first:
         if scene_modifier(obj) is None:
@@ -103,7 +108,7 @@ def _points(obj: bpy.types.Object, shown: bool) -> None:
     from ..scene_import.splat_object import get_input, scene_modifier, set_input
 
     modifier = scene_modifier(obj)
-    if modifier and bool(get_input(modifier, "Points in Viewport")) != shown:
+    if modifier and obj.type == "MESH" and bool(get_input(modifier, "Points in Viewport")) != shown:
         set_input(modifier, "Points in Viewport", shown)
 
 
