@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from holotime import __version__, quality, report_pictures
 from holotime.animate import Animated, dispatch
-from holotime.animate.registry import ANIMATORS, CHECKPOINTS
+from holotime.animate.registry import ANIMATORS, CHECKPOINTS, LOOPS
 from holotime.cache import StageCache, digest_of
 from holotime.clip import Clip, read_image_with_alpha, write_clip
 from holotime.config import setting
@@ -66,13 +66,16 @@ class GenerateConfig:
     seed: int = setting(0, "another seed, another motion", range=(0, 2**31 - 1))
     perceive: str = setting("auto", "how distance is found: auto, network, prior, or a depth network's name")
     budget: int = setting(400_000, "splats in the scene at most", range=(1_000, 20_000_000))
-    quality: str = setting("exact", "of the diffusion animator: exact, or fast", choices=("exact", "fast"))
-    memory: str = setting("auto", "of the diffusion animator; low: 8 GB do", choices=("auto", "low", "high"))
+    quality: str = setting("exact", "of diffusion and video models: exact, or fast", choices=("exact", "fast"))
+    memory: str = setting("auto", "of diffusion and video models; low: 8 GB do", choices=("auto", "low", "high"))
     checkpoints: str = setting("holotime", "family of the diffusion animator's weights", choices=CHECKPOINTS)
-    negative_prompt: str = setting("", "what the diffusion animator leads away from")
-    guidance_scale: float = setting(7.5, "how strongly the diffusion animator follows the prompt", range=(1, 50))
-    steps: int = setting(50, "denoising steps of the diffusion animator", range=(1, 1000))
+    negative_prompt: str = setting("", "what diffusion and video models lead away from")
+    guidance_scale: float = setting(0.0, "how strongly the prompt is followed; 0: as the model's own", range=(0, 50))
+    steps: int = setting(0, "denoising steps; 0: as many as the model's own", range=(0, 1000))
     refine: float = setting(0.8, "share of its steps that the second diffusion stage runs", range=(0.01, 1))
+    video_model: str = setting("", "of the video animators: a model's name, hub id or folder; empty: its own")
+    video_width: int = setting(0, "pixels at which a video model works; 0: as it was trained", range=(0, 8192))
+    loop: str = setting("none", "how a video model's clip repeats: none, fade, or bounce (back again)", choices=LOOPS)
     sweeps: int = setting(3, "colour corrections of the scene against the clip", range=(0, 10))
     recipe: str = setting("auto", "how the scene is made; auto: trained where a GPU allows it", choices=RECIPES)
     train_steps: int = setting(0, "training steps of the scene; 0: by the recipe", range=(0, 1_000_000))

@@ -6,8 +6,14 @@ from typing import cast
 from holotime.animate import Animator
 from holotime.errors import InputError
 
-_MODULES = {"flow": "holotime.animate.flow", "holotime": "holotime.animate.diffusion.backend"}
+VIDEO_MODELS = ("wan", "ltx", "cogvideox", "svd")  # image-to-video pipelines of diffusers, made panoramic
+_MODULES = {
+    "flow": "holotime.animate.flow",
+    "holotime": "holotime.animate.diffusion.backend",
+    **dict.fromkeys(VIDEO_MODELS, "holotime.animate.panoramic.backend"),
+}
 ANIMATORS = tuple(_MODULES)
+LOOPS = ("none", "fade", "bounce")  # how a video model's clip is made to repeat
 CHECKPOINTS = ("holotime", "dynamicrafter-512", "dynamicrafter-1024")  # families that the diffusion animator knows
 
 

@@ -19,12 +19,14 @@ from holotime.cli.common import (
     stopwatch,
 )
 from holotime.cli.options import (
+    AnimatorChoice,
     Direction,
     Fit,
     Fps,
     Frames,
     GuidanceScale,
     Hint,
+    Loop,
     MemoryChoice,
     NegativePrompt,
     Prompt,
@@ -33,6 +35,8 @@ from holotime.cli.options import (
     Source,
     Steps,
     Strength,
+    VideoModel,
+    VideoWidth,
     Width,
 )
 from holotime.errors import InputError
@@ -46,7 +50,7 @@ def register(app: typer.Typer) -> None:
 def animate(
     panorama: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="The clip to write (.mp4); for a folder, a folder.")],
-    animator: Annotated[str, typer.Option(help="What makes the picture move: flow or holotime.")] = "flow",
+    animator: AnimatorChoice = "flow",
     width: Width = 1024,
     fit: Fit = "refuse",
     frames: Frames = 24,
@@ -59,22 +63,26 @@ def animate(
     quality: Quality = "exact",
     memory: MemoryChoice = "auto",
     negative_prompt: NegativePrompt = "",
-    guidance_scale: GuidanceScale = 7.5,
-    steps: Steps = 50,
+    guidance_scale: GuidanceScale = 0.0,
+    steps: Steps = 0,
+    model: VideoModel = "",
+    model_width: VideoWidth = 0,
+    loop: Loop = "none",
     refine: Annotated[float, typer.Option(help="holotime: share of its steps that the second stage runs.")] = 0.8,
     checkpoints: Annotated[str, typer.Option(help="holotime: holotime, dynamicrafter-512 or -1024.")] = "holotime",
     guidance_weights: Annotated[str, typer.Option(help="holotime: name or file for the first stage.")] = "",
     refinement_weights: Annotated[str, typer.Option(help="holotime: name or file for the second stage.")] = "",
-    device: Annotated[str, typer.Option(help="holotime: cuda, mps or cpu; the best there is if not given.")] = "",
+    device: Annotated[str, typer.Option(help="Diffusion: cuda, mps or cpu; the best there is if not given.")] = "",
     compat: Annotated[bool, typer.Option(help="holotime: the published recipe with its quirks.")] = False,
-    preview: Annotated[Path | None, typer.Option(help="holotime: a .jpg that is renewed every few steps.")] = None,
-    resume: Annotated[bool, typer.Option(help="holotime: go on where the same command was stopped.")] = True,
+    preview: Annotated[Path | None, typer.Option(help="Diffusion: a .jpg that is renewed every few steps.")] = None,
+    resume: Annotated[bool, typer.Option(help="Diffusion: go on where the same command was stopped.")] = True,
     json: JsonOption = False,
 ) -> None:
     """Make a panorama move: a panoramic clip. A folder of panoramas needs a .txt file with one prompt a line."""
     from dataclasses import replace
 
     from holotime.animate import dispatch
+    from holotime.animate.registry import VIDEO_MODELS
     from holotime.config import from_params
     from holotime.job_context import NO_CONTEXT, JobContext
     from holotime.pipeline import GenerateConfig
@@ -102,11 +110,20 @@ def animate(
         "negative_prompt": negative_prompt,
         "guidance_scale": guidance_scale,
         "steps": steps,
+        "video_model": model,
+        "video_width": model_width,
+        "loop": loop,
         "refine": refine,
     }
     settings = from_params(GenerateConfig, asked)
     motion = dispatch.motion_config(settings)
-    if animator != "flow":
+    if animator in VIDEO_MODELS:
+        motion = replace(motion, device=device or None)
+    if animator != "holotime":
+        _refuse_others(
+            animator, compat=compat, guidance_weights=guidance_weights, refinement_weights=refinement_weights
+        )
+    else:
         motion = replace(
             motion,
             compat=compat,
@@ -136,6 +153,13 @@ def _jobs(folder: Path, output: Path, prompt: str, hint: Path | None) -> list[tu
     if prompt or hint:
         raise InputError("A folder has its prompts in a text file: leave out --prompt, and --hint as well.")
     return [(image, text, output / f"{image.stem}.mp4") for image, text in pairs(folder)]
+
+
+def _refuse_others(animator: str, given: dict[str, Any]) -> None:
+    """Refuse options of the animator holotime that would be without effect."""
+    for name, value in given.items():
+        if value:
+            raise InputError(f"--{name.replace('_', '-')} is of the animator holotime; {animator} does not know it.")
 
 
 def _other_weights(stage: Any, name: str, which: str) -> Any:

@@ -25,8 +25,18 @@ Budget = Annotated[int, typer.Option(help="Splats at most.")]
 Sweeps = Annotated[int, typer.Option(help="Colour corrections against the clip.")]
 Recipe = Annotated[str, typer.Option(help="auto, lift (no training), lite, full or holotime (as published).")]
 TrainSteps = Annotated[int, typer.Option(help="Training steps of the scene; 0: by the recipe (none on a CPU).")]
-Quality = Annotated[str, typer.Option(help="holotime: exact, or fast (fewer steps, features used again).")]
-MemoryChoice = Annotated[str, typer.Option("--memory", help="holotime: auto, low (at most 8 GB) or high.")]
-NegativePrompt = Annotated[str, typer.Option(help="holotime: what to lead away from.")]
-GuidanceScale = Annotated[float, typer.Option(help="holotime: how strongly the prompt is followed.")]
-Steps = Annotated[int, typer.Option(help="holotime: denoising steps.")]
+Quality = Annotated[str, typer.Option(help="Diffusion: exact, or fast (fewer steps; holotime: features used again).")]
+MemoryChoice = Annotated[str, typer.Option("--memory", help="Diffusion: auto, low (at most 8 GB) or high.")]
+NegativePrompt = Annotated[str, typer.Option(help="Diffusion: what to lead away from.")]
+GuidanceScale = Annotated[float, typer.Option(help="Diffusion: how strongly to follow the prompt; 0: the model's own.")]
+Steps = Annotated[int, typer.Option(help="Diffusion: denoising steps; 0: the model's own.")]
+AnimatorChoice = Annotated[
+    str, typer.Option("--animator", help="What makes the picture move: flow, holotime, wan, ltx, cogvideox or svd.")
+]
+VideoModel = Annotated[
+    str, typer.Option("--model", help="wan, ltx, cogvideox, svd: a model's name, hub id or folder; its own if empty.")
+]
+VideoWidth = Annotated[
+    int, typer.Option("--model-width", help="wan, ltx, cogvideox, svd: pixels to work at; 0: as it was trained.")
+]
+Loop = Annotated[str, typer.Option(help="wan, ltx, cogvideox, svd: none, fade or bounce.")]

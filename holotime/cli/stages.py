@@ -8,6 +8,7 @@ import typer
 
 from holotime.cli.common import JsonOption, cache_dir, emit, output_folder, output_path, stage_bars, stopwatch
 from holotime.cli.options import (
+    AnimatorChoice,
     Backend,
     Budget,
     Direction,
@@ -16,6 +17,7 @@ from holotime.cli.options import (
     Frames,
     GuidanceScale,
     Hint,
+    Loop,
     MemoryChoice,
     NegativePrompt,
     Prompt,
@@ -27,6 +29,8 @@ from holotime.cli.options import (
     Strength,
     Sweeps,
     TrainSteps,
+    VideoModel,
+    VideoWidth,
     Width,
 )
 from holotime.errors import InputError
@@ -119,12 +123,15 @@ def run(
     seed: Seed = 0,
     prompt: Prompt = "",
     hint: Hint = None,
-    animator: Annotated[str, typer.Option(help="What makes the picture move: flow or holotime.")] = "flow",
+    animator: AnimatorChoice = "flow",
     quality: Quality = "exact",
     memory: MemoryChoice = "auto",
     negative_prompt: NegativePrompt = "",
-    guidance_scale: GuidanceScale = 7.5,
-    steps: Steps = 50,
+    guidance_scale: GuidanceScale = 0.0,
+    steps: Steps = 0,
+    model: VideoModel = "",
+    model_width: VideoWidth = 0,
+    loop: Loop = "none",
     backend: Backend = "auto",
     budget: Budget = 400_000,
     sweeps: Sweeps = 3,
@@ -157,6 +164,9 @@ def run(
         "negative_prompt": negative_prompt,
         "guidance_scale": guidance_scale,
         "steps": steps,
+        "video_model": model,
+        "video_width": model_width,
+        "loop": loop,
         "perceive": backend,
         "budget": budget,
         "sweeps": sweeps,

@@ -1,6 +1,8 @@
 """Where a model runs, what is free there, and in which precision it runs best."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -56,3 +58,20 @@ def half_precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float16
+
+
+@contextmanager
+def steady_threads() -> Iterator[None]:
+    """As many threads as at the start of the process.
+
+    Other libraries of the process (numba) share OpenMP's pool with torch and change its size, and sums over another
+    number of threads are rounded differently: a run that goes on elsewhere would give another result.
+    """
+    before = torch.get_num_threads()
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(int(wanted) if wanted.isdecimal() and int(wanted) else cores)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -6,7 +6,8 @@ import importlib.util
 import json
 import math
 import struct
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -127,15 +128,16 @@ def load_pipeline(files: PipelineFiles, cls: str, dtype: torch.dtype | Mapping[s
     made: Callable[..., Any] = getattr(diffusers, cls).from_pretrained
     kind = dict(dtype) if isinstance(dtype, Mapping) else dtype
     try:
-        pipeline = made(
-            files.folder,
-            torch_dtype=kind,
-            variant=files.variant,
-            local_files_only=True,
-            use_safetensors=True,
-            low_cpu_mem_usage=_has("accelerate"),
-            **parts,
-        )
+        with _no_bars():
+            pipeline = made(
+                files.folder,
+                dtype=kind,
+                variant=files.variant,
+                local_files_only=True,
+                use_safetensors=True,
+                low_cpu_mem_usage=_has("accelerate"),
+                **parts,
+            )
     except ImportError as error:
         raise BackendUnavailable(f"{files.name} needs a package that is not here: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, AttributeError) as error:
@@ -151,6 +153,20 @@ def load_pipeline(files: PipelineFiles, cls: str, dtype: torch.dtype | Mapping[s
         if isinstance(part, torch.nn.Module):
             part.eval().requires_grad_(False)
     return pipeline
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep the libraries from drawing progress bars across ours."""
+    logs = [importlib.import_module(f"{name}.utils.logging") for name in ("diffusers", "transformers")]
+    shown = [log for log in logs if log.is_progress_bar_enabled()]
+    for log in shown:
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log in shown:
+            log.enable_progress_bar()
 
 
 def _folder(name: str) -> Path:

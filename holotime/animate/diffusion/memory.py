@@ -1,14 +1,13 @@
 """Choosing precision, batching, slicing and offload from the memory that is free."""
 
-import os
 from dataclasses import dataclass
 
 import torch
 
 from holotime.animate.diffusion.config import Memory, UNetConfig
 from holotime.errors import OutOfMemory
+from holotime.models.device import GIB, free_memory
 
-GIB = 1 << 30
 LOW_BUDGET = 8 * GIB  # what ``memory="low"`` may use
 RESERVE = GIB // 2  # for the library's own workspaces
 LOW_FF_CHUNK = 32768  # tokens of a feed-forward slice under a small plan
@@ -37,19 +36,6 @@ class MemoryPlan:
     graphs: bool  # passes are recorded as CUDA graphs, whose memory stays taken between passes
     estimate: int  # bytes expected at the peak of a step, weights included
     reason: str  # one sentence for the report
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that can still be taken on the device."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    if device.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):  # systems that do not tell
-        return 8 * GIB
 
 
 def unet_bytes(config: UNetConfig, dtype: torch.dtype) -> int:
