@@ -31,6 +31,7 @@ from .sidecar_process import ClientError, SidecarProcess, start
 __all__ = ["FINISHED", "ClientError", "Entry", "Job"]
 
 BUDGET_SECONDS = 0.002  # of one pump: the artist must not feel it
+TASK_SECONDS = 0.001  # of it for a task; what it is at then is still brought to its end
 STATUS_SECONDS, STATUS_WATCHED = 2.0, 3.0  # between two questions for the server's status; how long one look lasts
 
 Callback = Callable[[Any], None]  # gets an Answered, a Fetched or a Failed
@@ -268,7 +269,7 @@ def pump(budget: float = BUDGET_SECONDS, block: float = 0.0) -> int:
         forecasts.ask(_ask_forecast)
         _ask_status()
     if worked:
-        tasks.run(start_time + max(budget, 0.5 * BUDGET_SECONDS))
+        tasks.run(time.perf_counter() + TASK_SECONDS)
     worked = growing.pump(_fetch_part) or worked
     if count or worked or link_text != before:
         for listener in listeners:
