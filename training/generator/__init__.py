@@ -38,7 +38,7 @@ class Panoramas:
     kind: Tensor  # [B] int32 index into Generator.kinds
 
 
-def _digest() -> str:
+def digest() -> str:
     """Of all native sources: a changed one is compiled anew."""
     files = sorted([*SOURCE.rglob("*.h"), *SOURCE.glob("*.cu")])
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
@@ -51,7 +51,7 @@ def build(device: str, folder: Path | None = None, optimize: str = "-O2") -> Pat
     """
     folder = folder or Path(tempfile.gettempdir()) / f"holotime-panoramas-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
-    library = folder / f"panorama-{device}-{platform.machine()}{optimize}-{_digest()}.so"
+    library = folder / f"panorama-{device}-{platform.machine()}{optimize}-{digest()}.so"
     if library.exists():
         return library
     compiler = shutil.which("nvcc" if device == "cuda" else os.environ.get("CXX", "g++"))
@@ -59,7 +59,17 @@ def build(device: str, folder: Path | None = None, optimize: str = "-O2") -> Pat
         raise FileNotFoundError(f"Building the generator for {device} needs {'nvcc' if device == 'cuda' else 'g++'}.")
     part = library.with_suffix(f".{os.getpid()}.part")
     if device == "cuda":
-        flags = [optimize, "-Xptxas", optimize, "-std=c++17", "-arch=native", "-shared", "-Xcompiler", "-fPIC,-fopenmp"]
+        chip = torch.cuda.get_device_capability() if torch.cuda.is_available() else (9, 0)
+        flags = [
+            optimize,
+            "-Xptxas",
+            optimize,
+            "-std=c++17",
+            f"-arch=sm_{chip[0]}{chip[1]}",
+            "-shared",
+            "-Xcompiler",
+            "-fPIC,-fopenmp",
+        ]
     else:
         flags = [optimize, "-fno-math-errno", "-fopenmp", "-std=c++17", "-shared", "-fPIC", "-x", "c++"]
     done = subprocess.run(
