@@ -27,6 +27,8 @@ class Panorama:
 
     image: NDArray[np.uint8]  # [H, 2H, 3] sRGB
     notes: list[str] = field(default_factory=list)  # what was changed on the way, for the report
+    backend: str = "image"  # the model that made it, or that it is the artist's own
+    models: list[str] = field(default_factory=list)  # networks that were used
 
 
 def load_panorama(path: Path | str, width: int = 1024, fit: Fit = "refuse") -> Panorama:

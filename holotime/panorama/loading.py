@@ -1,7 +1,6 @@
 """Which model makes a panorama, whether it is here and fits into the memory, and loading it with its LoRA."""
 
 import difflib
-import importlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from holotime.models import (
     half_precision,
     load_pipeline,
     make_plan,
+    pick_device,
     place,
     require,
 )
@@ -94,8 +94,18 @@ class Chosen:
         upcast = half == torch.float16 and self.files.config("vae").get("force_upcast", False)
         return {"default": half, "vae": torch.float32} if upcast else half
 
-    def plan(self, config: PanoramaConfig, device: torch.device, *, steps: int, width: int) -> Plan:
-        """The memory plan for a panorama drawn at ``width``. Raises OutOfMemory when none fits."""
+    def steps(self, config: PanoramaConfig) -> int:
+        """Denoising steps."""
+        return config.steps or self.recipe.steps
+
+    def drawn(self, config: PanoramaConfig) -> int:
+        """The width at which the model draws: what is asked for, at most its own."""
+        multiple = 2 * self.unit
+        return max(multiple, min(config.width, self.native) // multiple * multiple)
+
+    def plan_for(self, config: PanoramaConfig) -> Plan:
+        """The memory plan on the device asked for. Raises OutOfMemory when none fits."""
+        device, steps, width = pick_device(config.device or None), self.steps(config), self.drawn(config)
         parts = self.files.part_bytes(self.dtypes(device))
         parts = {name: size for name, size in parts.items() if name not in LEFT_OUT}
         size = half_precision(device).itemsize
@@ -136,10 +146,13 @@ def choose(config: PanoramaConfig, *, photo: bool) -> Chosen:
             except BackendUnavailable:
                 raise error from None
             notes.append(f"{recipe.fill}, the inpainting model, is not here: {recipe.model} fills in, less well")
-    if files is None:
-        files = find_pipeline(recipe.model, FAMILIES, "panoramas")
     wanted = config.lora or recipe.lora
     recipe = replace(recipe, lora="" if wanted == NO_LORA else wanted)
+    if files is None:
+        try:
+            files = find_pipeline(recipe.model, FAMILIES, "panoramas")
+        except BackendUnavailable as error:
+            raise BackendUnavailable(f"{error}{_lora_too(recipe.lora)}") from error
     if recipe.lora != RECIPES.get(config.model, recipe).lora:
         recipe = replace(recipe, trigger="")  # another LoRA has other words, which are the user's to write
     return Chosen(recipe, files, _lora_file(recipe.lora) if recipe.lora else None, tuple(notes))
@@ -148,19 +161,12 @@ def choose(config: PanoramaConfig, *, photo: bool) -> Chosen:
 def open_network(chosen: Chosen, plan: Plan) -> Network:
     """Load the pipeline and its LoRA as planned."""
     files = chosen.files
-    _without_bars()
     absent = {name: None for name in LEFT_OUT if name in files.parts}
     pipe = load_pipeline(files, files.cls, chosen.dtypes(plan.device), **absent)
     if chosen.lora is not None:
         _load_lora(pipe, chosen.lora, files.name)
     place(pipe, plan, main=(chosen.main,))
     return chosen.family(pipe, plan.device, half_precision(plan.device))
-
-
-def _without_bars() -> None:
-    """Progress is reported, not drawn between the lines of a log."""
-    for library in ("diffusers", "transformers"):
-        importlib.import_module(f"{library}.utils.logging").disable_progress_bar()
 
 
 def _load_lora(pipe: Any, path: Path, model: str) -> None:
@@ -210,6 +216,16 @@ def _lora_file(name: str) -> Path:
     near = difflib.get_close_matches(name, [m for m in MODELS if "lora" in m], 2, 0.4)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     raise InputError(f"The LoRA {name} is neither a file, nor a hub id, nor a known name.{meant}")
+
+
+def _lora_too(name: str) -> str:
+    """What to do for a LoRA that is not here either, so that nobody is sent for two things one after the other."""
+    try:
+        if name:
+            _lora_file(name)
+    except (BackendUnavailable, InputError) as error:
+        return f" Also: {error}"
+    return ""
 
 
 def _check_name(name: str) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from holotime import sphere
-from holotime.models import explained, pick_device
+from holotime.models import explained
 from holotime.panorama import blend, poles
 from holotime.panorama.codec import Codec
 from holotime.panorama.config import Made, PanoramaConfig
@@ -65,11 +65,8 @@ def make(
     """
     config.check(photo=photo is not None)
     chosen = chosen or choose(config, photo=photo is not None)
-    device = pick_device(config.device or None)
-    steps = config.steps or chosen.recipe.steps
-    multiple = 2 * chosen.unit
-    drawn = max(multiple, min(config.width, chosen.native) // multiple * multiple)
-    plan = chosen.plan(config, device, steps=steps, width=drawn)
+    plan = chosen.plan_for(config)
+    steps, drawn = chosen.steps(config), chosen.drawn(config)
     progress(0.0, f"loading {chosen.name}")
     with explained(chosen.name, plan), torch.inference_mode():
         network = open_network(chosen, plan)

@@ -17,6 +17,8 @@ from holotime.models.circular import CircularColumns
 from holotime.panorama.schedule import Schedule, of_flow, of_unet
 from holotime.panorama.turning import block_count, turning
 
+TEXT_TOKENS = 512  # that FLUX reads
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -184,15 +186,14 @@ class FluxNetwork(Network):
 
     def tokenizers(self) -> list[tuple[Any, int]]:
         # CLIP gives only the pooled sentence; what T5 reads is what is drawn.
-        return [(self.pipe.tokenizer_2, min(512, self.pipe.tokenizer_2.model_max_length))]
+        return [(self.pipe.tokenizer_2, TEXT_TOKENS)]
 
     def schedule(self, steps: int, height: int, width: int) -> Schedule:
         return of_flow(self.pipe.scheduler, steps, height * width // 4)
 
     def read(self, prompt: str, negative: str, guidance: float) -> Condition:
-        longest = self.tokenizers()[0][1]
         embeds, pooled, _ids = self.pipe.encode_prompt(
-            prompt=prompt, prompt_2=None, device=self.device, num_images_per_prompt=1, max_sequence_length=longest
+            prompt=prompt, prompt_2=None, device=self.device, num_images_per_prompt=1, max_sequence_length=TEXT_TOKENS
         )
         return Condition(embeds.cpu(), pooled.cpu())
 

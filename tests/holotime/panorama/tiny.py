@@ -46,7 +46,7 @@ def _stable(kind: str, size: int, levels: int) -> Any:
         norm_num_groups=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        attention_head_dim=8,
+        attention_head_dim=2,
         cross_attention_dim=64 if large else 32,
         **more,
     )
@@ -109,6 +109,7 @@ def _vae(levels: int, **scaling: float) -> Any:
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
         norm_num_groups=4,
+        mid_block_add_attention=False,  # over all pixels of a picture it takes longer than everything else
         sample_size=64,
     )
 
@@ -148,8 +149,8 @@ def clip_tokenizer() -> Any:
 
 
 def t5_tokenizer() -> Any:
-    """Single characters, 96 tokens."""
+    """Single characters."""
     from transformers import T5Tokenizer
 
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((c, -3.0) for c in SYMBOLS)]
-    return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=96)
+    return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=512)
