@@ -163,7 +163,8 @@ class Trainer:
         """Provenance for the weights file."""
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else platform.machine()
         return {
-            "config": self.config.record(), "steps": str(self.progress.step), "seconds": str(round(self.progress.seconds)),
+            "config": self.config.record(),
+            "steps": str(self.progress.step), "seconds": str(round(self.progress.seconds)),
             "trained_on": name, "torch": torch.__version__, "generator": digest(), "commit": commit(),
             "initial_weights": self.init, "validation": scores,
         }  # fmt: skip
