@@ -120,9 +120,8 @@ def animate(
     if animator in VIDEO_MODELS:
         motion = replace(motion, device=device or None)
     if animator != "holotime":
-        _refuse_others(
-            animator, compat=compat, guidance_weights=guidance_weights, refinement_weights=refinement_weights
-        )
+        others = {"compat": compat, "guidance_weights": guidance_weights, "refinement_weights": refinement_weights}
+        _refuse_others(animator, others)
     else:
         motion = replace(
             motion,
