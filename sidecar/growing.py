@@ -17,6 +17,7 @@ class GrowingScenes:
         """``store``: for the parts alone; whoever serves blobs reads it too."""
         self._store = store
         self._scenes: dict[str, Growing] = {}  # by job
+        self._kept: set[str] = set()  # sha256 of all parts in the store
 
     def all(self) -> list[Growing]:
         """The scenes as they are now."""
@@ -31,23 +32,24 @@ class GrowingScenes:
                     if path.is_symlink() or path.stat().st_size != part.size:
                         raise OSError(f"{path.name} is not a file of {part.size} bytes")
                     self._store.take(path, part.sha256, read_only=True)
+                self._kept.add(part.sha256)
         except OSError as error:  # the worker has a newer one already, or the disk refuses: a picture less
             log.warning("a part of the growing scene of job %s is left out: %s", item.job, error)
             return None
         parts = [ScenePart(number=p.number, sha256=p.sha256, size=p.size) for p in item.parts]
-        before = self._scenes.get(item.job)
         self._scenes[item.job] = now = Growing(job=item.job, run=run, step=item.step, splats=item.splats, parts=parts)
-        self._sweep(before)
+        self._sweep()
         return now
 
     def drop(self, job: str) -> None:
         """The job does not run any more."""
-        self._sweep(self._scenes.pop(job, None))
+        self._scenes.pop(job, None)
+        self._sweep()
 
-    def _sweep(self, before: Growing | None) -> None:
-        """Remove the parts of a scene that no scene needs now; two jobs may have made the same."""
+    def _sweep(self) -> None:
+        """Remove the parts that no scene needs now; two jobs may have made the same."""
         needed = {part.sha256 for scene in self._scenes.values() for part in scene.parts}
-        for part in before.parts if before else []:
-            if part.sha256 not in needed:
-                self._store.drop(part.sha256)
+        for sha256 in self._kept - needed:
+            self._store.drop(sha256)
+        self._kept &= needed
         self._store.changes()  # nobody writes these down

@@ -1130,6 +1130,10 @@ class Session:
             if isinstance(reply, Located):
                 try:
                     link_or_copy(reply.path, dest)
+                except (
+                    FileNotFoundError
+                ):  # gone since then, as a part of a growing scene may be: the server will say so
+                    pass
                 except OSError:  # a disk that this process cannot reach after all: take the bytes instead
                     self._proof = b""
                 else:

@@ -16,9 +16,10 @@ from sidecar import memory, protocol, server
 from sidecar import store as store_module
 from sidecar.events import SILENCE_SECONDS, Subscriptions
 from sidecar.forecast import REUSED, Forecast, expect
+from sidecar.growing import GrowingScenes
 from sidecar.journal import Journal, read_needed_blobs
 from sidecar.limits import Limits
-from sidecar.orders import StageUse
+from sidecar.orders import Grown, GrownPart, StageUse
 from sidecar.protocol import CHUNK, BlobRef, Credit, JobInfo, JobState, ProtocolError, Subscribe
 from sidecar.store import BlobStore
 from sidecar.work import BRIDGE, WorkChannel
@@ -373,3 +374,34 @@ def test_a_cache_is_pruned_oldest_first_but_not_what_running_jobs_may_read(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     assert store_module.prune_cache(tmp_path, 0, unused_since=999.5) == 0
     assert store_module.prune_cache(tmp_path, 0, unused_since=float("inf")) == 100
+
+
+def test_parts_of_growing_scenes_are_kept_while_a_scene_needs_them(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path / "live", {}, lasting=False)
+    scenes = GrowingScenes(store)
+
+    def grown(job: str, *contents: bytes) -> tuple[Grown, list[str]]:
+        parts = []
+        for number, data in enumerate(contents):
+            sha = hashlib.sha256(data).hexdigest()
+            if not store.has(sha):
+                (tmp_path / f"{sha[:8]}").write_bytes(data)
+            parts.append(GrownPart(number=number, sha256=sha, size=len(data), file=sha[:8]))
+        return Grown(job=job, step=1, splats=2, parts=parts), [part.sha256 for part in parts]
+
+    one, (whole, delta) = grown("job-one-1", b"whole", b"delta")
+    assert scenes.take(one, "1", tmp_path).parts[1].sha256 == delta
+    assert scenes.take(grown("job-two-1", b"whole")[0], "1", tmp_path)
+    scenes.drop("job-one-1")
+    assert store.has(whole), "the other job has made the same"
+    assert not store.has(delta)
+    lost, (new, _) = grown("job-two-1", b"new whole", b"lost")
+    (tmp_path / lost.parts[1].file).unlink()
+    assert scenes.take(lost, "1", tmp_path) is None, "what cannot be taken is left out"
+    assert [scene.parts[0].sha256 for scene in scenes.all()] == [whole]
+    wrong, _ = grown("job-two-1", b"short")
+    (tmp_path / wrong.parts[0].file).write_bytes(b"longer than said")
+    assert scenes.take(wrong, "1", tmp_path) is None
+    scenes.drop("job-two-1")
+    assert not store.has(new), "nothing stays, whatever went wrong before"
+    assert not [path for path in (tmp_path / "live").rglob("*") if path.is_file()]
