@@ -59,3 +59,9 @@ def redraw() -> None:
                 for region in area.regions:
                     if region.type == "WINDOW":
                         region.tag_redraw()
+
+
+def redraw_soon() -> None:
+    """The same, from a draw handler: a region that is being drawn cannot be asked to be drawn again."""
+    if not bpy.app.timers.is_registered(redraw):
+        bpy.app.timers.register(redraw, first_interval=0.01)

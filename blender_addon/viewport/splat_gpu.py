@@ -1,44 +1,62 @@
 """A scene's splats on the graphics card: uploaded piece by piece, sorted when direction or time change."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import bpy
 import numpy as np
 
+from ..client.background import Background
 from . import splat_shader
 from .splat_arrays import LONGEST_WIDTH, WIDTH, SplatArrays, planes
 from .splat_sort import back_to_front, depths_at
 
-__all__ = ["SplatArrays", "SplatDrawer", "Upload", "arrays_of"]
+__all__ = ["SplatArrays", "SplatDrawer", "Upload", "arrays_of", "reading"]
 
+UPLOAD_SECONDS = 0.002  # of a redraw
 TURNED = 0.9998  # cosine of the change of direction (about a degree) from which the order is made anew
 
 _shader = None
 _batch = None
 
 
-def arrays_of(mesh: bpy.types.Mesh | bpy.types.PointCloud) -> SplatArrays:
+def arrays_of(data: bpy.types.Mesh | bpy.types.PointCloud) -> SplatArrays:
     """Read them back from what was imported. KeyError when it lacks an attribute."""
-    count = len(mesh.attributes["position"].data)
+    return reading(data)()
+
+
+def reading(data: bpy.types.Mesh | bpy.types.PointCloud) -> Callable[[], SplatArrays]:
+    """The same in two parts: Blender's values are copied now, quickly; the call, in any thread, does the rest."""
+    count = len(data.attributes["position"].data)
 
     def get(name: str, field: str, width: int) -> np.ndarray:
         out = np.empty(count * width, np.float32)
-        mesh.attributes[name].data.foreach_get(field, out)
+        data.attributes[name].data.foreach_get(field, out)
         return out.reshape(count, width) if width > 1 else out
 
-    linear = get("splat_color", "color", 4)[:, :3]
-    colors = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
-    return SplatArrays(
-        means=get("position", "vector", 3),
-        motion=np.stack([get(f"motion{k}", "vector", 3) for k in (1, 2, 3)], 1),
-        t_centers=get("t_center", "value", 1),
-        inverse_widths=np.exp(-np.minimum(get("t_log_scale", "value", 1), LONGEST_WIDTH)),
-        opacities=get("opacity", "value", 1),
-        quats=get("rotation", "value", 4),
-        omegas=get("omega", "color", 4),
-        scales=get("scale", "vector", 3),
-        colors=colors.astype(np.float32),
-    )
+    linear, widths = get("splat_color", "color", 4), get("t_log_scale", "value", 1)
+    motion = [get(f"motion{k}", "vector", 3) for k in (1, 2, 3)]
+    rest = {
+        "means": get("position", "vector", 3),
+        "t_centers": get("t_center", "value", 1),
+        "opacities": get("opacity", "value", 1),
+        "quats": get("rotation", "value", 4),
+        "omegas": get("omega", "color", 4),
+        "scales": get("scale", "vector", 3),
+    }
+
+    def arrays() -> SplatArrays:
+        c = linear[:, :3]
+        colors = np.where(c <= 0.0031308, 12.92 * c, 1.055 * np.maximum(c, 1e-9) ** (1 / 2.4) - 0.055)
+        return SplatArrays(
+            motion=np.stack(motion, 1),
+            inverse_widths=np.exp(-np.minimum(widths, LONGEST_WIDTH)),
+            colors=colors.astype(np.float32),
+            **rest,
+        )
+
+    return arrays
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,7 @@ class SplatDrawer:
 
     def __init__(self, arrays: SplatArrays | None = None) -> None:
         """``arrays`` are uploaded now; without them there is nothing to draw until :meth:`upload` has brought some."""
+        self._making: Background | None = None
         self._textures: list = []
         self._coming: tuple[_Sorting, list[np.ndarray], list] | None = None
         self._order = None
@@ -80,6 +99,21 @@ class SplatDrawer:
             self.replace(Upload.of(arrays))
             while self.upload():
                 pass
+
+    def prepare(self, make: Callable[[], "Upload"]) -> None:
+        """Draw what ``make`` gives, which runs on another thread, from when it is on the card."""
+        self._making = Background(make)
+
+    def go_on(self, seconds: float) -> bool:
+        """Bring more to the card, for about so long and at least one texture; whether something is left to do."""
+        if self._making and self._making.done():
+            making, self._making = self._making, None
+            self.replace(making.result())
+        end = time.perf_counter() + seconds
+        more = self.upload()
+        while more and time.perf_counter() < end:
+            more = self.upload()
+        return more or self._making is not None
 
     def replace(self, upload: "Upload") -> None:
         """Draw these splats instead, from when they are all on the card; one that was under way is given up."""

@@ -16,7 +16,6 @@ from ..client import growing
 from . import handlers
 
 NAME = "growing scene"
-UPLOAD_SECONDS = 0.002  # of a redraw; at least one texture is uploaded
 
 
 @dataclass(frozen=True)
@@ -86,15 +85,12 @@ def draw_view(
     view: _View, modelview: Any, projection: Any, viewport: tuple[float, float], t: float, *, linear: bool = True
 ) -> bool:
     """Draw it as far as it is on the graphics card, after bringing more of it there; whether more is left to bring."""
-    from .splat_gpu import SplatDrawer
+    from .splat_gpu import UPLOAD_SECONDS, SplatDrawer
 
     if view.drawer is None:
         view.drawer = SplatDrawer()
         view.drawer.replace(view.picture.upload)
-    end = time.perf_counter() + UPLOAD_SECONDS
-    more = view.drawer.upload()
-    while more and time.perf_counter() < end:
-        more = view.drawer.upload()
+    more = view.drawer.go_on(UPLOAD_SECONDS)
     if not view.drawer.empty:
         view.drawer.draw(modelview, projection, viewport, time=t, low_pass=view.picture.low_pass, linear=linear)
     return more
@@ -111,8 +107,8 @@ def _draw() -> None:
             modelview = np.array(view3d.view_matrix, np.float32)
             t = clip_time(view.picture, context.scene)
             more |= draw_view(view, modelview, projection, (region.width, region.height), t)
-    if more:  # a region that is being drawn cannot be asked to be drawn again
-        bpy.app.timers.register(handlers.redraw, first_interval=0.0)
+    if more:
+        handlers.redraw_soon()
 
 
 @persistent

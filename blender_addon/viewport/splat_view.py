@@ -69,6 +69,7 @@ def _draw() -> None:
     import numpy as np
 
     from ..scene_import.splat_object import get_input, scene_modifier
+    from .splat_gpu import UPLOAD_SECONDS
 
     context = bpy.context
     view, region = context.region_data, context.region
@@ -79,6 +80,10 @@ def _draw() -> None:
         if scene_modifier(obj) is None:
             continue
         drawer = _drawer(obj)
+        if drawer.go_on(UPLOAD_SECONDS):
+            handlers.redraw_soon()
+        if drawer.empty:
+            continue
         modelview = np.array(to_view @ obj.matrix_world, np.float32)
         state = playing(obj, context.scene) | {"low_pass": float(get_input(scene_modifier(obj), "Low Pass"))}
         drawer.draw(modelview, projection, (region.width, region.height), linear=True, **state)
@@ -87,21 +92,31 @@ def _draw() -> None:
 
 
 def _drawer(obj: bpy.types.Object):
-    """The object's splats on the card, uploaded when its mesh or its density has changed."""
-    import numpy as np
-
+    """The object's splats, on their way to the card when its mesh or its density has changed."""
     from ..scene_import.splat_object import get_input, scene_modifier
-    from .splat_gpu import SplatDrawer, arrays_of
+    from .splat_gpu import SplatDrawer, reading
 
     density = float(get_input(scene_modifier(obj), "Viewport Density"))
     made_from = (obj.data.name, len(obj.data.vertices), round(density, 3))
     known = _drawers.get(obj.name)
     if known is None or known[0] != made_from:
-        arrays = arrays_of(obj.data)
-        if density < 1.0:
-            arrays = arrays.take(np.random.default_rng(0).random(len(arrays)) < max(density, 1e-3))
-        known = _drawers[obj.name] = (made_from, SplatDrawer(arrays))
+        drawer = known[1] if known else SplatDrawer()
+        read = reading(obj.data)
+        drawer.prepare(lambda: _upload(read, density))
+        known = _drawers[obj.name] = (made_from, drawer)
     return known[1]
+
+
+def _upload(read, density: float):
+    """Splats in the form that the card takes, ``density`` of them; on another thread."""
+    import numpy as np
+
+    from .splat_gpu import Upload
+
+    arrays = read()
+    if density < 1.0:
+        arrays = arrays.take(np.random.default_rng(0).random(len(arrays)) < max(density, 1e-3))
+    return Upload.of(arrays)
 
 
 def _points(obj: bpy.types.Object, shown: bool) -> None:
