@@ -68,6 +68,15 @@ class _Sorting:
     motion: np.ndarray  # [M, 3, 3]
     centers: np.ndarray  # [M]
 
+    def order(self, time: float, axis: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+        """([rows, WIDTH] splats from the farthest to the nearest along ``axis`` [3] at ``time``, these two)."""
+        depth = self.means @ axis
+        depth[self.moving] = depths_at(self.means[self.moving], self.motion, self.centers, time, axis)
+        rows = -(-len(depth) // WIDTH)
+        out = np.zeros(rows * WIDTH, np.float32)
+        out[: len(depth)] = back_to_front(depth)
+        return out.reshape(rows, WIDTH), time, axis
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -94,6 +103,7 @@ class SplatDrawer:
         self._coming: tuple[_Sorting, list[np.ndarray], list] | None = None
         self._order = None
         self._sorted: tuple[float, np.ndarray] | None = None
+        self._ordering: Background | None = None
         self.sorts = 0  # how often the order was made
         if arrays is not None:
             self.replace(Upload.of(arrays))
@@ -126,7 +136,10 @@ class SplatDrawer:
         sorting, left, here = self._coming
         here.append(_texture(left.pop(0), "RGBA32F"))
         if not left:
+            if self._textures and len(sorting.means) != len(self._sorting.means):
+                self._order = None
             self._sorting, self._textures, self._coming, self._sorted = sorting, here, None, None
+            self._ordering = None
         return bool(left)
 
     @property
@@ -145,16 +158,17 @@ class SplatDrawer:
         size: float = 1.0,
         low_pass: float = 0.0,
         linear: bool = False,
+        wait: bool = True,
     ) -> None:
         """Blend the splats over what is there, hidden by what is nearer.
 
         modelview and projection [4, 4] (row-major, column vectors), viewport in pixels, time in [0, 1], low_pass
         the least standard deviation of a splat as an angle (radians) at the object's origin. ``linear``: the target
-        takes linear light and encodes it itself, as the 3D View's does.
+        takes linear light and encodes it itself, as the 3D View's does. ``wait``: see :meth:`sort`.
         """
         import gpu
 
-        self.sort(modelview, time)
+        self.sort(modelview, time, wait=wait)
         shader, batch = _tools()
         flat = projection[3][3] == 1.0
         column = 3 if flat else 2
@@ -179,20 +193,31 @@ class SplatDrawer:
             gpu.state.blend_set("NONE")
             gpu.state.depth_test_set("NONE")
 
-    def sort(self, modelview: np.ndarray, time: float) -> None:
-        """Make the order unless the last one still fits. Directions decide, not places: that is what depth is along."""
+    def sort(self, modelview: np.ndarray, time: float, *, wait: bool = True) -> None:
+        """Make the order unless the last one still fits. Directions decide, not places: that is what depth is along.
+
+        Without ``wait`` it is made on another thread, the last one serves until then, and :attr:`pending` says so.
+        """
         away = -np.asarray(modelview, np.float32)[2, :3]
         axis = away / max(float(np.linalg.norm(away)), 1e-9)
+        if self._ordering and self._ordering.done():
+            ordering, self._ordering = self._ordering, None
+            self._take_order(*ordering.result())
         if self._sorted and self._sorted[0] == time and float(self._sorted[1] @ axis) > TURNED:
             return
-        s = self._sorting
-        depth = s.means @ axis
-        depth[s.moving] = depths_at(s.means[s.moving], s.motion, s.centers, time, axis)
-        order = back_to_front(depth)
-        rows = -(-len(order) // WIDTH)
-        padded = np.zeros(rows * WIDTH, np.float32)
-        padded[: len(order)] = order
-        self._order = _texture(padded.reshape(rows, WIDTH), "R32F")
+        sorting = self._sorting
+        if wait or self._order is None:
+            self._take_order(*sorting.order(time, axis))
+        elif self._ordering is None:
+            self._ordering = Background(lambda: sorting.order(time, axis))
+
+    @property
+    def pending(self) -> bool:
+        """Whether a better order is being made."""
+        return self._ordering is not None
+
+    def _take_order(self, order: np.ndarray, time: float, axis: np.ndarray) -> None:
+        self._order = _texture(order, "R32F")
         self._sorted = (time, axis)
         self.sorts += 1
 

@@ -84,7 +84,7 @@ def clip_time(picture: Picture, scene: bpy.types.Scene) -> float:
 def draw_view(
     view: _View, modelview: Any, projection: Any, viewport: tuple[float, float], t: float, *, linear: bool = True
 ) -> bool:
-    """Draw it as far as it is on the graphics card, after bringing more of it there; whether more is left to bring."""
+    """Draw it as far as it is on the graphics card, after bringing more of it there; whether more is left to do."""
     from .splat_gpu import UPLOAD_SECONDS, SplatDrawer
 
     if view.drawer is None:
@@ -92,8 +92,10 @@ def draw_view(
         view.drawer.replace(view.picture.upload)
     more = view.drawer.go_on(UPLOAD_SECONDS)
     if not view.drawer.empty:
-        view.drawer.draw(modelview, projection, viewport, time=t, low_pass=view.picture.low_pass, linear=linear)
-    return more
+        view.drawer.draw(
+            modelview, projection, viewport, time=t, low_pass=view.picture.low_pass, linear=linear, wait=False
+        )
+    return more or view.drawer.pending
 
 
 def _draw() -> None:

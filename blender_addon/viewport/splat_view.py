@@ -86,7 +86,9 @@ def _draw() -> None:
             continue
         modelview = np.array(to_view @ obj.matrix_world, np.float32)
         state = playing(obj, context.scene) | {"low_pass": float(get_input(scene_modifier(obj), "Low Pass"))}
-        drawer.draw(modelview, projection, (region.width, region.height), linear=True, **state)
+        drawer.draw(modelview, projection, (region.width, region.height), linear=True, wait=False, **state)
+        if drawer.pending:
+            handlers.redraw_soon()
     for name in _drawers.keys() - {o.name for o in bpy.data.objects if o.holotime.display == "SPLATS"}:
         del _drawers[name]
 

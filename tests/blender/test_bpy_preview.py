@@ -121,6 +121,24 @@ def test_the_order_is_made_only_when_it_changes(gpu, installed):
     assert drawer.sorts == 2
 
 
+def test_an_order_is_made_beside_the_drawing(gpu, installed):
+    from bl_ext.user_default.holotime.viewport.splat_gpu import SplatDrawer, Upload
+
+    drawer = SplatDrawer(arrays_of(scenes.random_scene(50)))
+    drawer.sort(np.eye(4), 0.0, wait=False)
+    assert (drawer.sorts, drawer.pending) == (1, False), "without any order there is nothing to draw"
+    drawer.sort(np.eye(4), 0.5, wait=False)
+    assert drawer.pending
+    drawer._ordering.result()
+    drawer.sort(np.eye(4), 0.5, wait=False)
+    assert (drawer.sorts, drawer.pending) == (2, False)
+    drawer.replace(Upload.of(arrays_of(scenes.random_scene(60))))
+    while drawer.go_on(0.0):
+        pass
+    drawer.sort(np.eye(4), 0.5, wait=False)
+    assert (drawer.sorts, drawer.pending) == (3, False), "the order of other splats is of no use"
+
+
 def test_back_to_front():
     from bl_ext.user_default.holotime.viewport.splat_sort import back_to_front, depths_at, scene_time
 
