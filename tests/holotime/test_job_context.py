@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from holotime.job_context import NO_CONTEXT, JobContext
-from holotime.pipeline import _drop_if_damaged
+from holotime.clip import Clip
+from holotime.job_context import NO_CONTEXT, JobContext, ScenePart
+from holotime.pipeline import GenerateConfig, _drop_if_damaged, _live
 from holotime.reconstruct.training.checkpoint import write
 
 
@@ -30,3 +32,16 @@ def test_a_training_checkpoint_that_was_cut_off_is_removed_and_a_whole_one_stays
     path.write_bytes(whole[:left])
     _drop_if_damaged(path)
     assert not path.exists()
+
+
+def test_a_scene_is_shown_while_it_is_trained_to_those_who_want_that() -> None:
+    clip = Clip(np.zeros((2, 4, 8, 3), np.uint8), fps=12.0)
+    parts: list[ScenePart] = []
+    asked = [
+        (GenerateConfig(), JobContext(publish=parts.append), True),
+        (GenerateConfig(live=False), JobContext(publish=parts.append), False),
+        (GenerateConfig(), NO_CONTEXT, False),
+    ]
+    for config, context, shown in asked:
+        with _live(clip, config, context) as snapshot:
+            assert (snapshot is not None) is shown
