@@ -29,7 +29,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError) as error:
         raise InputError(
             f"{path.name} cannot be read as a model file; it is cut short or of another kind "
-            f"({str(error).splitlines()[0][:120]}). Download it again."
+            f"({str(error).splitlines()[0].split('. ')[0][:120]}). Download it again."
         ) from error
     except Exception as error:
         if type(error).__name__ != "UnpicklingError":  # what torch raises for anything that is not a tensor

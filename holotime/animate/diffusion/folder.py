@@ -30,9 +30,9 @@ def pairs(folder: Path) -> list[tuple[Path, str]]:
         count = max(len(prompts), len(images))
         left = [f.name for f in images] + ["(no image)"] * (count - len(images))
         right = [p or "(blank line)" for p in prompts] + ["(no line)"] * (count - len(prompts))
-        listing = "\n".join(f"  {a}: {b}" for a, b in zip(left, right, strict=True))
-        raise InputError(
-            f"{texts[0].name} has {len(prompts)} lines for {len(images)} panoramas, or a blank line among them. Each "
-            f"panorama needs one line:\n{listing}"
-        )
+        fault = f"{len(prompts)} lines for {len(images)} panoramas"
+        if len(prompts) == len(images):
+            fault = "a blank line among the others"
+        listing = "; ".join(f"{a} = {b}" for a, b in zip(left, right, strict=True))
+        raise InputError(f"{texts[0]} has {fault}. Each panorama needs one line. Now they pair up as: {listing}.")
     return list(zip(images, prompts, strict=True))

@@ -1,5 +1,6 @@
 """The saved state of a run: after every step the latent is written, and a later run goes on from there."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,5 +57,7 @@ class RunState:
             return None
 
     def clear(self) -> None:
-        """Forget the state (when the clip is complete)."""
+        """Forget the state (when the clip is complete), and its folder where nothing else is in it."""
         self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()

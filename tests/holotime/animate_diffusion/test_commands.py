@@ -112,9 +112,16 @@ def test_a_folder(panorama: Path, tmp_path: Path, capsys: pytest.CaptureFixture)
     for name in ("scene_10.png", "scene_2.png"):
         (folder / name).write_bytes(panorama.read_bytes())
     (folder / "text_prompts.txt").write_text("calm\n")
-    with pytest.raises(InputError, match=r"scene_10.png: \(no line\)"):
-        holotime("animate", folder, "-o", tmp_path / "out", *TINY_RUN)
-    assert not (tmp_path / "out").exists()
+    for lines, words in (
+        ("calm\n", r"1 lines for 2 panoramas.*scene_2.png = calm; scene_10.png = \(no line\)"),
+        ("calm\na storm\nrain\n", r"3 lines for 2 panoramas.*scene_10.png = a storm; \(no image\) = rain"),
+        ("calm\n\na storm\n", r"scene_2.png = calm; scene_10.png = \(blank line\); \(no image\) = a storm"),
+        ("\ncalm\n", r"a blank line among the others.*scene_2.png = \(blank line\); scene_10.png = calm"),
+    ):
+        (folder / "text_prompts.txt").write_text(lines)
+        with pytest.raises(InputError, match=words):
+            holotime("animate", folder, "-o", tmp_path / "out", *TINY_RUN)
+        assert not (tmp_path / "out").exists()
     (folder / "text_prompts.txt").write_text("calm\na storm\n")
     holotime("animate", folder, "-o", tmp_path / "out", *TINY_RUN)
     assert len(json.loads(capsys.readouterr().out)["clips"]) == 2
