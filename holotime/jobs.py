@@ -1,6 +1,8 @@
 """Jobs by name: what a worker process runs. Inputs and results are files; parameters come from an untrusted client.
 
-``generate``: inputs ``panorama`` and, optionally, ``hint``; settings of :class:`holotime.pipeline.GenerateConfig`.
+``panorama``: input, optionally, ``photo``; settings of :class:`holotime.panorama.config.PanoramaConfig`.
+``generate``: inputs ``panorama`` (unless the settings say that it comes from the text) and, optionally, ``hint``;
+settings of :class:`holotime.pipeline.GenerateConfig`.
 ``render``: input ``scene`` and, optionally, ``path`` (a camera as JSON, see ``holotime.camera_path.from_json``) and
 ``audio`` (a file with sound); settings of :class:`holotime.video.config.RenderConfig`.
 ``export``: input ``scene``; settings of :class:`holotime.export.job.ExportConfig`.
@@ -15,6 +17,7 @@ from holotime.config import from_params
 from holotime.errors import InputError
 from holotime.export.job import ExportConfig, export
 from holotime.job_context import NO_CONTEXT, JobContext
+from holotime.panorama.config import PanoramaConfig
 from holotime.pipeline import GenerateConfig, JobProgress, generate, write_results
 from holotime.scene4d import Scene4D
 from holotime.video.codecs import CODECS
@@ -42,17 +45,31 @@ def _generate(
     params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progress: JobProgress, context: JobContext
 ) -> dict[str, Path]:
     config = from_params(GenerateConfig, params)
-    if "panorama" not in inputs:
-        raise InputError("A generate job needs the input 'panorama'.")
+    source = inputs.get("panorama")
+    if source is None and config.panorama != "text":
+        raise InputError("A generate job needs the input 'panorama', or the setting panorama: text.")
     try:
-        result = generate(
-            inputs["panorama"], config, cache_dir, hint=inputs.get("hint"), progress=progress, context=context
-        )
+        result = generate(source, config, cache_dir, hint=inputs.get("hint"), progress=progress, context=context)
     except InputError as error:
         # The file that the worker reads has a digest for a name; the artist knows it by another.
-        text = str(error).replace(str(inputs["panorama"]), config.name or "The panorama")
+        text = str(error).replace(str(source), config.name or "The panorama") if source else str(error)
         raise InputError(text.replace("--fit", "the setting fit")) from error
     return write_results(result, out_dir)
+
+
+def _panorama(
+    params: dict, inputs: dict, out_dir: Path, cache_dir: Path, progress: JobProgress, context: JobContext
+) -> dict[str, Path]:
+    from holotime.panorama.job import make_panorama
+    from holotime.report import write_report
+
+    config = from_params(PanoramaConfig, params)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    numbers = make_panorama(
+        config, inputs.get("photo"), out_dir / "panorama.png", cache_dir, progress=progress, context=context
+    )
+    write_report(out_dir, numbers)
+    return {name: out_dir / name for name in ("panorama.png", "report.json", "report.html")}
 
 
 def _render(
@@ -88,7 +105,12 @@ def _export(
     return {made.name: made}
 
 
-JOBS: dict[str, Callable[..., dict[str, Path]]] = {"generate": _generate, "render": _render, "export": _export}
+JOBS: dict[str, Callable[..., dict[str, Path]]] = {
+    "panorama": _panorama,
+    "generate": _generate,
+    "render": _render,
+    "export": _export,
+}
 
 
 def video_name(config: RenderConfig) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ from holotime.config import setting
 from holotime.errors import InputError
 from holotime.files import digest_file
 from holotime.job_context import LOW, NO_CONTEXT, JobContext
-from holotime.panorama import FITS, load_panorama
+from holotime.panorama import FITS, Panorama, load_panorama
+from holotime.panorama.config import SOURCES
 from holotime.perceive import ClipPerception, ImagePerception, perceive_clip, perceive_image
 from holotime.perceive.predict import check_backend
 from holotime.progress import Progress, part
@@ -39,7 +40,10 @@ from holotime.safe_walk import measure
 from holotime.scene4d import Scene4D
 from holotime.weights.licences import EMBEDDED
 
-STAGE_VERSIONS = {"perceive": 1, "animate": 4, "track": 1, "reconstruct": 4}
+if TYPE_CHECKING:
+    from holotime.panorama.stage import Order
+
+STAGE_VERSIONS = {"panorama": 1, "perceive": 1, "animate": 4, "track": 1, "reconstruct": 4}
 T = TypeVar("T")
 
 # (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.
@@ -55,6 +59,12 @@ class GenerateConfig:
     """What an artist may choose when a panorama becomes a 4D scene."""
 
     name: str = setting("", "what the result is called in the report; the file's name if empty")
+    panorama: str = setting("image", "an image as it is, from the text alone, or drawn round a photo", choices=SOURCES)
+    panorama_model: str = setting("flux", "what draws it: flux, sdxl, sd15, a hub id, or a pipeline's folder")
+    panorama_lora: str = setting("", "panorama LoRA of that model: name, hub id or file; its own if empty; or none")
+    fov: float = setting(0.0, "degrees that a photo sees across; 0: as its file says", range=(0, 170))
+    yaw: float = setting(0.0, "where a photo looks, degrees to the right", range=(-360, 360))
+    pitch: float = setting(0.0, "where a photo looks, degrees up", range=(-90, 90))
     prompt: str = setting("", "what the panorama shows; steers which parts move")
     width: int = setting(1024, "width of the clip in pixels, a multiple of 32", range=(64, 8192))
     fit: str = setting("refuse", "what to do with a picture that is not 2:1", choices=FITS)
@@ -127,7 +137,7 @@ class _Stages:
 
 
 def generate(
-    source: Path,
+    source: Path | None,
     config: GenerateConfig,
     cache_dir: Path,
     *,
@@ -137,23 +147,38 @@ def generate(
 ) -> Generated:
     """Panorama file to clip, distance, motion and Scene4D, with the numbers of the report (files are not written).
 
+    ``source`` is a panorama, a photo, or None where the panorama comes from the prompt alone (``config.panorama``).
     ``hint`` is an optional motion-hint image (see holotime.animate). ``context`` says where stages may keep checkpoints
     and how much memory to use. Raises InputError before any work starts.
     """
     start = time.perf_counter()
     # All of the input is looked at before the first stage, so that bad input costs nothing.
-    source_digest = digest_file(source) if source.is_file() else ""
+    if source is None and config.panorama != "text":
+        raise InputError("There is no image. Give one, or take the panorama from the text (panorama: text).")
+    source_digest = digest_file(source) if source is not None and source.is_file() else ""
     check_backend(config.perceive)
     rebuild = ReconstructConfig(config.recipe, config.train_steps, config.budget, config.sweeps, config.seed)
     reconstruct_backend = backend_of(rebuild)
     hint_image = read_image_with_alpha(hint) if hint else None
     hint_digest = digest_file(hint) if hint else ""
-    panorama = load_panorama(source, config.width, config.fit)  # type: ignore[arg-type]
+    order = None
+    if config.panorama == "image":
+        assert source is not None
+        panorama = load_panorama(source, config.width, config.fit)  # type: ignore[arg-type]
+    else:
+        from holotime.panorama.stage import order_of  # takes the libraries for diffusion along
+
+        order = order_of(config, source, context.memory)
     motion = dispatch.motion_config(config)
     moves = dispatch.depends_on(motion)
     stages = _Stages(StageCache(cache_dir), progress)
     key = digest_of(source=source_digest, width=config.width, fit=config.fit)
-    stages.seconds["panorama"] = time.perf_counter() - start
+    if order is not None:
+        key = digest_of(stage="panorama", version=STAGE_VERSIONS["panorama"], order=order.fingerprint)
+        panorama = _panorama_of(order, config.width, key, stages, context)
+        key = digest_of(up=key, width=config.width)
+    else:
+        stages.seconds["panorama"] = time.perf_counter() - start
     progress("panorama", 1.0, "", _preview(panorama.image))
 
     look_key = _stage_key("perceive", key, backend=config.perceive)
@@ -197,7 +222,7 @@ def generate(
     )
 
     backends = {
-        "panorama": "image",
+        "panorama": panorama.backend,
         "perceive": still.backend,
         "animate": animated.backend,
         "track": perception.backend,
@@ -249,7 +274,7 @@ def generate(
     stages.seconds["report"] = time.perf_counter() - stage_start
     progress("report", 1.0, "", None)
     numbers: dict[str, Any] = {
-        "source": config.name or source.name,
+        "source": config.name or (source.name if source is not None else config.prompt),
         "prompt": config.prompt,
         "seam_ratio": quality.seam_ratio(clip.frames),
         "loop_ratio": quality.loop_ratio(clip.frames),
@@ -262,7 +287,13 @@ def generate(
         "loop": clip.loop,
         "size": [clip.width, clip.height],
         "backends": backends,
-        "models": models_used({"perceive": _perceivers(config.perceive, still.backend), "animate": animated.models}),
+        "models": models_used(
+            {
+                "panorama": panorama.models,
+                "perceive": _perceivers(config.perceive, still.backend),
+                "animate": animated.models,
+            }
+        ),
         "notes": [
             *panorama.notes,
             *animated.notes,
@@ -304,6 +335,19 @@ def write_results(result: Generated, folder: Path) -> dict[str, Path]:
     write_report(folder, result.report)
     names = ["clip.mp4", "scene.safetensors", "report.json", "report.html", *sheets]
     return {name: folder / name for name in names}
+
+
+def _panorama_of(order: "Order", width: int, key: str, stages: _Stages, context: JobContext) -> Panorama:
+    """The ordered panorama at the working width, through the cache."""
+    from holotime.panorama import stage
+    from holotime.panorama.job import Told
+
+    told = Told(stages.progress)
+
+    def make(report: Progress) -> Panorama:
+        return order.make(progress=told, preview=told.show, state_dir=context.checkpoints("panorama", key))
+
+    return stage.at_width(stages.run("panorama", key, make, stage.save, stage.load), width)
 
 
 def _stage_key(stage: str, up: str, **settings: Any) -> str:

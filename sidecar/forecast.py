@@ -10,6 +10,7 @@ from .workload import budget_of, codec_of, frame_megapixels, projection_of, work
 # Seconds of each stage on a plain CPU, for the first job on a machine; from then on the journal knows better.
 # Only their ratios matter much: the pace of the job itself scales them.
 FIRST_GUESS = {
+    "panorama": {"starting": 4.0, "panorama": 120.0},
     "generate": {
         "starting": 4.0,
         "panorama": 0.5,
@@ -29,9 +30,15 @@ PRIOR_SECONDS = 3.0  # of pace as expected, counted in so that the first second 
 REUSED = "reused"  # the note of a stage whose result was read from the cache
 
 # Settings that choose another way to do a stage; what it took the other way says little.
-CHOICES = ("animator", "quality", "memory", "perceive", "recipe", "format", "backend", "effort", "behind")
+CHOICES = ("panorama", "panorama_model", "model", "upscale", "animator", "quality", "memory")
+CHOICES += ("perceive", "recipe", "format", "backend", "effort", "behind")
 # Bytes for a first job: fixed, for each megapixel (of all frames of a clip, of one frame of a render), for each splat.
-FIRST_MEMORY = {"generate": (750e6, 10e6, 300.0), "render": (700e6, 60e6, 0.0), "export": (600e6, 0.0, 0.0)}
+FIRST_MEMORY = {
+    "panorama": (2e9, 0.0, 0.0),
+    "generate": (750e6, 10e6, 300.0),
+    "render": (700e6, 60e6, 0.0),
+    "export": (600e6, 0.0, 0.0),
+}
 
 # (job, its parameters, stage, work, what it took), newest first
 History = list[tuple[str, dict[str, Any], str, float, StageUse]]

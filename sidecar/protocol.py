@@ -37,7 +37,7 @@ CONTROL, WORK, EVENTS = "control", "work", "events"
 CHANNELS = (CONTROL, WORK, EVENTS)
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 FINISHED = ("succeeded", "failed", "cancelled")
-JOB_KINDS = ("generate", "render", "export")
+JOB_KINDS = ("panorama", "generate", "render", "export")
 
 MAX_FRAME = 2 << 20  # bytes of any frame; sockets refuse more before it is allocated
 CHUNK = 1 << 20  # bytes of blob in one chunk; the last one of a blob may be shorter

@@ -25,6 +25,8 @@ def workload(kind: str, params: dict[str, Any]) -> float:
         return _number(params, "width") ** 2 * _number(params, "frames") * MEGA
     if kind == "render":
         return frame_megapixels(params) * _seconds(params) * _number(params, "fps")
+    if kind == "panorama":
+        return _number(params, "width", 2048.0) ** 2 / 2 * MEGA
     return MEGA
 
 

@@ -1,4 +1,4 @@
-"""Commands of the stages up to a scene: perceive, reconstruct, run, report."""
+"""Commands of the stages up to a scene: perceive, reconstruct, report."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,39 +6,21 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from holotime.cli.common import JsonOption, cache_dir, emit, output_folder, output_path, stage_bars, stopwatch
+from holotime.cli.common import JsonOption, cache_dir, emit, output_path, stage_bars, stopwatch
 from holotime.cli.options import (
-    AnimatorChoice,
     Backend,
     Budget,
-    Direction,
-    Fit,
-    Fps,
-    Frames,
-    GuidanceScale,
-    Hint,
-    Loop,
-    MemoryChoice,
-    NegativePrompt,
-    Prompt,
-    Quality,
     Recipe,
     Seed,
-    Source,
-    Steps,
-    Strength,
     Sweeps,
     TrainSteps,
-    VideoModel,
-    VideoWidth,
-    Width,
 )
 from holotime.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    for command in (perceive, reconstruct, run, report):
+    for command in (perceive, reconstruct, report):
         app.command()(command)
 
 
@@ -109,84 +91,6 @@ def reconstruct(
     result["safe_walk_m"] = round(float(walk.metres.min()), 3)
     backends = {"distance": found.backend, "reconstruct": chosen}
     emit(json, {**result, **backends, "notes": scene.provenance.get("notes", []), **time})
-
-
-def run(
-    panorama: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the results.")],
-    width: Width = 1024,
-    fit: Fit = "refuse",
-    frames: Frames = 24,
-    fps: Fps = 12.0,
-    strength: Strength = 1.0,
-    direction: Direction = None,
-    seed: Seed = 0,
-    prompt: Prompt = "",
-    hint: Hint = None,
-    animator: AnimatorChoice = "flow",
-    quality: Quality = "exact",
-    memory: MemoryChoice = "auto",
-    negative_prompt: NegativePrompt = "",
-    guidance_scale: GuidanceScale = 0.0,
-    steps: Steps = 0,
-    model: VideoModel = "",
-    model_width: VideoWidth = 0,
-    loop: Loop = "none",
-    backend: Backend = "auto",
-    budget: Budget = 400_000,
-    sweeps: Sweeps = 3,
-    recipe: Recipe = "auto",
-    train_steps: TrainSteps = 0,
-    vr: Annotated[bool, typer.Option(help="Also render a stereo VR video.")] = True,
-    json: JsonOption = False,
-) -> None:
-    """Panorama to clip, 4D scene, VR video and report, in one go and without Blender."""
-    from holotime.config import from_params
-    from holotime.job_context import NO_CONTEXT, JobContext
-    from holotime.pipeline import GenerateConfig, generate, write_results
-    from holotime.report import write_report
-    from holotime.video.config import RenderConfig
-    from holotime.video.write import render_to
-
-    output_folder(output)
-    settings = {
-        "width": width,
-        "fit": fit,
-        "frames": frames,
-        "fps": fps,
-        "strength": strength,
-        "direction": direction,
-        "seed": seed,
-        "prompt": prompt,
-        "animator": animator,
-        "quality": quality,
-        "memory": memory,
-        "negative_prompt": negative_prompt,
-        "guidance_scale": guidance_scale,
-        "steps": steps,
-        "video_model": model,
-        "video_width": model_width,
-        "loop": loop,
-        "perceive": backend,
-        "budget": budget,
-        "sweeps": sweeps,
-        "recipe": recipe,
-        "train_steps": train_steps,
-    }
-    config = from_params(GenerateConfig, settings)
-    # The diffusion animator takes minutes: the same command again goes on where it was stopped.
-    context = NO_CONTEXT if animator == "flow" else JobContext(cache_dir().parent / "unfinished")
-    with stopwatch() as time, stage_bars() as bars:
-        result = generate(panorama, config, cache_dir(), hint=hint, progress=bars, context=context)
-        write_results(result, output)
-        if vr:
-            with stopwatch() as rendering:
-                wide = RenderConfig(projection="ods", width=2048)
-                render_to(result.scene, wide, output / "vr_360_TB.mp4", progress=bars.of("render"))
-            result.report["stage_seconds"]["render"] = rendering["seconds"]
-    result.report["total_seconds"] = time["seconds"]
-    write_report(output, result.report)
-    emit(json, {"output": str(output), **{k: v for k, v in result.report.items() if k not in ("settings", "versions")}})
 
 
 def report(

@@ -22,7 +22,7 @@ def holotime(*arguments: object, home: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(
-    "command", ["animate", "perceive", "reconstruct", "render", "export", "run", "report", "doctor"]
+    "command", ["panorama", "animate", "perceive", "reconstruct", "render", "export", "run", "report", "doctor"]
 )
 def test_every_command_explains_itself(command, tmp_path):
     done = holotime(command, "--help", home=tmp_path)
@@ -36,7 +36,7 @@ def test_bad_input_is_one_line_code_two_and_writes_nothing(tmp_path):
     out = tmp_path / "out"
     for arguments, match in (
         (("run", square, "-o", out), "--fit pad"),
-        (("run", tmp_path, "-o", out), "is a folder"),
+        (("run", tmp_path, "-o", out), "--fit pad"),
         (("run", tmp_path / "none.png", "-o", out), "does not exist"),
         (("animate", square, "-o", tmp_path / "a.txt"), "must end in .mp4"),
         (("perceive", square, "-o", tmp_path / "p.npz"), "twice as wide"),
