@@ -2,14 +2,16 @@
 """How fast pictures are drawn, and how near they are to their references. Prints JSON.
 
     python benchmarks/render.py [--splats 400000] [--width 1024] [--repeat 5]
-    python benchmarks/render.py --backend gpu [--splats 1000000] [--frames 1000]
+    python benchmarks/render.py --backend gpu [--splats 1000000] [--frames 1000] [--video]
 
 The scene is a room of splats as a lift makes them: one for each equal share of the sphere, as wide as its share, at the
 distance of walls, floor and a few balls. Seconds are the best and the median of ``--repeat`` frames after one warm-up;
 "first_frame" is a fresh process without and with kernels compiled before. Read the load average beside the figures.
 
 On the GPU a third of the splats move and half of those come and go. "rendered" are frames that stay on the card as
-bytes, holes filled; "delivered" are frames in the host's memory, as an encoder takes them.
+bytes, holes filled; "delivered" are frames in the host's memory, as an encoder takes them. Where there are several GPUs
+both are measured with one and with all of them; "speedup" is how many times faster all are. ``--video`` goes on with
+benchmarks/video.py: files of 5760 x 5760 pixels, drawing, transfer and encoding at once.
 """
 
 import argparse
@@ -23,13 +25,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from holotime.render import EquirectCamera, PerspectiveCamera, fill_holes, jit, prepare, rasterize, upright
 from holotime.render.views import Output, Projection, Renderer, View, renderer
 from holotime.scene4d import ALWAYS, Gaussians, Scene4D
+
+if TYPE_CHECKING:
+    from holotime.render.gpu.renderer import DeviceRenderer, GpuRenderer
 
 VIDEO = Output("uint8", alpha=False, distance="none")
 GPU_VIEWS: dict[str, tuple[Projection, tuple[int, int]]] = {
@@ -40,6 +47,8 @@ GPU_VIEWS: dict[str, tuple[Projection, tuple[int, int]]] = {
     "fisheye_4096": ("fisheye", (4096, 4096)),
     "cubemap_6144x4096": ("cubemap", (6144, 4096)),
 }
+# rendered frames a second of a million splats that an H200 should reach
+GOALS = {"ods_5760x5760": 30, "equirect_4096x2048": 200, "perspective_1920x1080": 500}
 
 
 def room(count: int, seed: int = 0) -> Gaussians:
@@ -114,14 +123,17 @@ def on_gpu(options: argparse.Namespace) -> dict:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        start = time.perf_counter()
-        for each, seconds in shots(view, options.frames):
-            one.devices[0].frame(each, seconds)
-        torch.cuda.synchronize()
-        found = {"rendered_per_second": round(options.frames / (time.perf_counter() - start), 1)}
+        found: dict[str, Any] = {"rendered_per_second": rendered(one, view, options.frames)}
+        if name in GOALS:
+            found["goal_per_second"] = GOALS[name]
         found["delivered_per_second"] = delivered(one, view, options.frames)
         if len(every.devices) > 1:
+            found["rendered_per_second_by_all"] = rendered(every, view, options.frames)
             found["delivered_per_second_by_all"] = delivered(every, view, options.frames * len(every.devices))
+            found["speedup"] = {
+                kind: round(found[f"{kind}_per_second_by_all"] / found[f"{kind}_per_second"], 2)
+                for kind in ("rendered", "delivered")
+            }
         found["gpu_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
         found["host_peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
         result["views"][name] = found
@@ -131,6 +143,26 @@ def on_gpu(options: argparse.Namespace) -> dict:
     return result
 
 
+def rendered(draws: "GpuRenderer", view: View, count: int) -> float:
+    """Frames a second that are drawn and stay on their devices, ``count`` on each."""
+    import torch
+
+    def work(device: "DeviceRenderer") -> None:
+        with torch.cuda.device(device.device):
+            for each, seconds in shots(view, count):
+                device.frame(each, seconds)
+            torch.cuda.synchronize(device.device)
+
+    for device in draws.devices:  # also compiles, and fills the tables of a device that has not drawn yet
+        with torch.cuda.device(device.device):
+            device.frame(view, 0.0)
+            torch.cuda.synchronize(device.device)
+    start = time.perf_counter()
+    with ThreadPoolExecutor(len(draws.devices)) as pool:
+        list(pool.map(work, draws.devices))
+    return round(count * len(draws.devices) / (time.perf_counter() - start), 1)
+
+
 def delivered(draws: Renderer, view: View, count: int) -> float:
     """Frames a second that arrive in the host's memory."""
     for frame in draws.draw_many(shots(view, 8)):
@@ -138,6 +170,15 @@ def delivered(draws: Renderer, view: View, count: int) -> float:
     start = time.perf_counter()
     taken = sum(1 for _ in draws.draw_many(shots(view, count)))
     return round(taken / (time.perf_counter() - start), 1)
+
+
+def films(options: argparse.Namespace) -> dict:
+    """What benchmarks/video.py measures, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name("video.py")), "--backend", options.backend]
+    command += ["--splats", str(options.splats), "--frames", str(min(options.frames, 96))]
+    root = str(Path(__file__).resolve().parent.parent)
+    run = subprocess.run(command, env=os.environ | {"PYTHONPATH": root}, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def to_cpu(scene: Scene4D, projection: Projection, size: tuple[int, int]) -> float:
@@ -197,9 +238,13 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--backend", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--frames", type=int, default=100, help="of each view on the GPU")
+    parser.add_argument("--video", action="store_true", help="measure whole films too (benchmarks/video.py)")
     options = parser.parse_args()
     if options.backend == "gpu":
-        print(json.dumps(on_gpu(options), indent=2))
+        result = on_gpu(options)
+        if options.video:
+            result["video"] = films(options)
+        print(json.dumps(result, indent=2))
         return
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     scene = room(options.splats)
