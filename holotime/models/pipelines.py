@@ -111,6 +111,8 @@ def find_pipeline(name: str, classes: Collection[str], job: str) -> PipelineFile
                 f"The model {name} has {part} only as {pickles[0]}, a file that may run code when it is read. Take a "
                 "model that is published in safetensors, or convert it."
             )
+        if not files and (folder / part / "config.json").is_file():
+            raise InputError(f"The model {name} lacks the weights of its {part}: no safetensors in {folder / part}.")
         half = half or (bool(files) and all(f".{HALF}." in f for f in files))
     return PipelineFiles(name, folder, str(cls), parts, HALF if half else None)
 

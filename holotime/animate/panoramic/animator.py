@@ -74,7 +74,7 @@ def check(config: PanoramicConfig, family: Family) -> None:
     """Refuse settings that cannot work."""
     for name, value, low, high in (
         ("frames", config.frames, 1, 2000),
-        ("steps", steps_of(config, family), 1, 1000),
+        ("steps", steps_of(config, family), family.least_steps, 1000),
         ("fps", config.fps, 0.1, 240),
         ("guidance_scale", config.guidance_scale or 1, 1, 50),
         ("video_width", config.width or 64, 32, 8192),
@@ -96,7 +96,7 @@ def check(config: PanoramicConfig, family: Family) -> None:
 def steps_of(config: PanoramicConfig, family: Family) -> int:
     """Denoising steps of each window."""
     steps = config.steps or family.rules.steps
-    return max(1, round(steps * FAST)) if config.quality == "fast" else steps
+    return max(family.least_steps, round(steps * FAST)) if config.quality == "fast" else steps
 
 
 def run(

@@ -51,6 +51,7 @@ class Family(ABC):
     default: ClassVar[str]  # registered name of the model that is taken when none is named
     denoisers: ClassVar[tuple[str, ...]] = ("transformer",)
     reads_prompt: ClassVar[bool] = True
+    least_steps: ClassVar[int] = 1
     says: ClassVar[str] = "the width is opened by a margin that wraps round and is cross-faded"
 
     rules: Rules

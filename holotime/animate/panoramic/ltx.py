@@ -29,6 +29,7 @@ class LTX(Family):
     classes = ("LTXImageToVideoPipeline", "LTXPipeline", "LTXConditionPipeline")
     load_as = "LTXImageToVideoPipeline"
     default = "ltx-video"
+    least_steps = 2  # its schedule is stretched between the first and the last
 
     def __init__(self, files: PipelineFiles) -> None:
         super().__init__(files)

@@ -17,7 +17,8 @@ from holotime.models import require
 
 TEXT = 32  # width of the text's embedding
 LATENT = 4  # channels of a latent, where they are free
-BIAS = 0.5  # of random convolutions: what they see is no longer zero on average, so zeros beyond an edge show
+BIAS = 0.1  # of random convolutions: what they see is not zero on average, so zeros beyond an edge show
+SLOPE = 0.7  # share of sideways slopes in smooth kernels: left and right edges differ
 
 
 def write(folder: Path, family: str, *, seed: int = 0, **changes: Any) -> Path:
@@ -32,16 +33,25 @@ def write(folder: Path, family: str, *, seed: int = 0, **changes: Any) -> Path:
         for name in ("vae", "unet"):
             part = getattr(pipeline, name, None)
             if part is not None:
-                _enliven(part)
+                _smooth(part)
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
 
 
-def _enliven(network: nn.Module) -> None:
-    """Random biases, as trained networks have them."""
+def _smooth(network: nn.Module) -> None:
+    """Make random kernels as smooth as those of trained autoencoders are on the whole: a blur and a slope sideways of
+    each pair of channels. White kernels would draw every latent column as a tile of its own."""
+    blur = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
+    slope = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
     with torch.no_grad():
         for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.Conv3d) and layer.bias is not None:
+            if not isinstance(layer, nn.Conv2d | nn.Conv3d):
+                continue
+            if tuple(layer.kernel_size[-2:]) == (3, 3):
+                w = layer.weight
+                level, side = w.sum((-2, -1), keepdim=True), (w[..., 2] - w[..., 0]).sum(-1)[..., None, None]
+                layer.weight.copy_(level * blur + SLOPE * side * slope)
+            if layer.bias is not None:
                 layer.bias.normal_(0.0, BIAS)
 
 
