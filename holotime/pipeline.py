@@ -22,6 +22,8 @@ from holotime.animate.registry import ANIMATORS, CHECKPOINTS, LOOPS
 from holotime.cache import StageCache, digest_of
 from holotime.clip import Clip, read_image_with_alpha, write_clip
 from holotime.config import setting
+from holotime.enhance import SCALES, EnhanceConfig
+from holotime.enhance import stage as enhance
 from holotime.errors import InputError
 from holotime.files import digest_file
 from holotime.job_context import LOW, NO_CONTEXT, JobContext
@@ -43,7 +45,7 @@ from holotime.weights.licences import EMBEDDED
 if TYPE_CHECKING:
     from holotime.panorama.stage import Order
 
-STAGE_VERSIONS = {"panorama": 1, "perceive": 1, "animate": 4, "track": 1, "reconstruct": 4}
+STAGE_VERSIONS = {"panorama": 1, "perceive": 1, "animate": 4, "enhance": 1, "track": 1, "reconstruct": 4}
 T = TypeVar("T")
 
 # (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.
@@ -86,6 +88,10 @@ class GenerateConfig:
     video_model: str = setting("", "of the video animators: a model's name, hub id or folder; empty: its own")
     video_width: int = setting(0, "pixels at which a video model works; 0: as it was trained", range=(0, 8192))
     loop: str = setting("none", "how a video model's clip repeats: none, fade, or bounce (back again)", choices=LOOPS)
+    enhance_fps: float = setting(0.0, "frames per second to which the clip is interpolated; 0: off", range=(0, 240))
+    enhance_scale: int = setting(1, "how many times as wide and high the clip is made: 1, 2 or 4", choices=SCALES)
+    interpolator: str = setting("auto", "frames in between: auto, rife, dis, a network's name, or its file")
+    upscaler: str = setting("auto", "super-resolution: auto, lanczos, a network's name, or its file")
     sweeps: int = setting(3, "colour corrections of the scene against the clip", range=(0, 10))
     recipe: str = setting("auto", "how the scene is made; auto: trained where a GPU allows it", choices=RECIPES)
     train_steps: int = setting(0, "training steps of the scene; 0: by the recipe", range=(0, 1_000_000))
@@ -157,6 +163,8 @@ def generate(
         raise InputError("There is no image. Give one, or take the panorama from the text (panorama: text).")
     source_digest = digest_file(source) if source is not None and source.is_file() else ""
     check_backend(config.perceive)
+    more = EnhanceConfig(config.enhance_fps, config.enhance_scale, config.upscaler, config.interpolator)
+    enhanced_by = enhance.check(more, config.width, config.frames, config.fps)
     rebuild = ReconstructConfig(config.recipe, config.train_steps, config.budget, config.sweeps, config.seed)
     reconstruct_backend = backend_of(rebuild)
     hint_image = read_image_with_alpha(hint) if hint else None
@@ -212,11 +220,31 @@ def generate(
     clip = animated.clip
     progress("animate", 1.0, "", _preview(clip.frames[len(clip) // 2]))
 
+    enhanced: Animated | None = None
+    if not more.off:
+        clip_key = _stage_key("enhance", clip_key, how=enhanced_by)
+        enhanced = stages.run(
+            "enhance",
+            clip_key,
+            lambda report: enhance.run(animated, more, config.budget, report, context.checkpoints("enhance", clip_key)),
+            _save_animated,
+            _load_animated,
+        )
+        clip = enhanced.clip
+        progress("enhance", 1.0, "", _preview(clip.frames[len(clip) // 2]))
+
+    def world() -> ImagePerception:
+        """The static world at the clip's size."""
+        if still.distance.shape == clip.frames.shape[1:3]:
+            return still
+        large = enhance.enlarged(panorama.image, more.scale)
+        return perceive_image(large, backend=config.perceive, cache=cache_dir)
+
     track_key = _stage_key("track", clip_key, backend=config.perceive)
     perception: ClipPerception = stages.run(
         "track",
         track_key,
-        lambda report: perceive_clip(clip, backend=config.perceive, still=still, progress=report),
+        lambda report: perceive_clip(clip, backend=config.perceive, still=world(), progress=report),
         _save_arrays,
         lambda folder: _load_arrays(folder, ClipPerception),
     )
@@ -225,6 +253,7 @@ def generate(
         "panorama": panorama.backend,
         "perceive": still.backend,
         "animate": animated.backend,
+        **({"enhance": enhanced.backend} if enhanced else {}),
         "track": perception.backend,
         "reconstruct": reconstruct_backend,
         "render": "cpu",
@@ -292,11 +321,13 @@ def generate(
                 "panorama": panorama.models,
                 "perceive": _perceivers(config.perceive, still.backend),
                 "animate": animated.models,
+                "enhance": enhanced.models if enhanced else (),
             }
         ),
         "notes": [
             *panorama.notes,
             *animated.notes,
+            *(enhanced.notes if enhanced else []),
             *scene.provenance.get("notes", []),
             *(f"{s}: reused from an earlier job" for s in stages.reused),
             *(["memory: the job ran out of it and was done again under the smallest plan"] * (context.memory == LOW)),

@@ -22,10 +22,12 @@ def seam_ratio(frames: NDArray) -> float:
 
     1 means that the seam cannot be told from any other place. Rows are weighted by solid angle.
     """
-    f = frames.astype(np.float32)
-    weight = sphere.solid_angles(f.shape[-3], f.shape[-2])[..., None]
-    across = float((np.abs(f[..., :, :1, :] - f[..., :, -1:, :]) * weight).mean())
-    inside = float((np.abs(np.diff(f, axis=-2)) * weight).mean())
+    weight = sphere.solid_angles(frames.shape[-3], frames.shape[-2])[..., None]
+    across = inside = 0.0
+    for frame in frames.reshape(-1, *frames.shape[-3:]):  # one at a time: a large clip does not fit as float
+        f = frame.astype(np.float32)
+        across += float((np.abs(f[:, :1] - f[:, -1:]) * weight).mean())
+        inside += float((np.abs(np.diff(f, axis=1)) * weight).mean())
     return across / max(inside, 1e-6)
 
 
@@ -34,10 +36,13 @@ def loop_ratio(frames: NDArray) -> float:
 
     A still clip has nothing to jump: 1.
     """
-    f = frames.astype(np.float32)
-    weight = sphere.solid_angles(f.shape[-3], f.shape[-2])[..., None]
-    if len(f) < 2:
+    weight = sphere.solid_angles(frames.shape[-3], frames.shape[-2])[..., None]
+
+    def change(a: NDArray, b: NDArray) -> float:
+        return float((np.abs(b.astype(np.float32) - a) * weight).mean())
+
+    if len(frames) < 2:
         return 1.0
-    inside = float(np.mean([(np.abs(b - a) * weight).mean() for a, b in itertools.pairwise(f)]))
-    back = float((np.abs(f[0] - f[-1]) * weight).mean())
+    inside = float(np.mean([change(a, b) for a, b in itertools.pairwise(frames)]))
+    back = change(frames[-1], frames[0])
     return 1.0 if inside < 1e-6 and back < 1e-6 else back / max(inside, 1e-6)

@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from holotime.cli import animate, doctor, panorama, run, scene, stages
+from holotime.cli import animate, doctor, enhance, panorama, run, scene, stages
 from holotime.cli.common import report_error
 from holotime.errors import HoloTimeError
 from holotime.weights import cli as weights
@@ -23,7 +23,7 @@ def make_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for module in (panorama, animate, stages, run, scene, weights, doctor):
+    for module in (panorama, animate, enhance, stages, run, scene, weights, doctor):
         module.register(app)
     for point in sorted(entry_points(group=COMMAND_GROUP), key=lambda p: p.name):
         point.load()(app)

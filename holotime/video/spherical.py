@@ -141,3 +141,26 @@ def add_spherical(path: Path | str, sphere: Sphere, *, output: Path | str | None
     if not path.is_file():
         raise InputError(f"{path} does not exist. Give an MP4.")
     return mp4.rewrite(path, Path(output) if output is not None else path, lambda moov: tag(moov, sphere))
+
+
+def find_sphere(moov: bytes) -> Sphere | None:
+    """What the payload of a ``moov`` says of the sphere that its picture track shows; None when it says nothing."""
+    for kind, trak in mp4.split(moov):
+        if kind != b"trak" or not mp4.is_video(trak):
+            continue
+        stbl = dict(mp4.split(dict(mp4.split(dict(mp4.split(dict(mp4.split(trak))[b"mdia"]))[b"minf"]))[b"stbl"]))
+        entry = dict(mp4.split(mp4.split(stbl[b"stsd"][8:])[0][1][mp4.ENTRY_HEADER :]))
+        modes = {number: name for name, number in STEREO_MODES.items()}
+        if b"sv3d" in entry:
+            stereo = modes.get(entry[b"st3d"][4] if b"st3d" in entry else 0, "mono")
+            projection = dict(mp4.split(dict(mp4.split(entry[b"sv3d"]))[b"proj"]))
+            if b"cbmp" in projection:
+                return Sphere("cubemap", stereo)
+            cropped = any(projection.get(b"equi", bytes(20))[4:])
+            return Sphere("half_equirect" if cropped else "equirect", stereo)
+        for box, body in mp4.split(trak):
+            if box == b"uuid" and body[:16] == V1_UUID:
+                text = body[16:].decode("utf-8", "replace")
+                named = (n for n in STEREO_MODES if f"StereoMode>{n.replace('_', '-')}<" in text)
+                return Sphere("half_equirect" if "CroppedAreaLeftPixels>" in text else "equirect", next(named, "mono"))
+    return None
