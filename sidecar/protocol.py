@@ -1141,8 +1141,12 @@ class Session:
                     return [Fetched(reply.rid, sha256, dest)]
             elif not (isinstance(reply, Error) and reply.code == "not_local"):
                 return self._answer(reply)
-            self._pending.pop(reply.rid)
-            self._pull(sha256, size, dest, reply.rid)
+            request = self._pending.pop(reply.rid).request
+            try:
+                self._pull(sha256, size, dest, reply.rid)
+            except OSError as error:
+                text = f"{dest} cannot be written: {error}"
+                return [Answered(reply.rid, request, Error(rid=reply.rid, code="disk", text=text))]
             return []
 
         return self._ask(Locate(sha256=sha256, proof=self._proof), handle)

@@ -99,8 +99,11 @@ def _go_on(scene: _Scene, fetch: Fetch) -> None:
     left, before = set(files), scene.state
 
     def came(path: Path, text: str) -> None:
-        if _scenes.get(scene.job) is not scene or scene.files is not files:
-            return  # it has ended, or another part failed before
+        if _scenes.get(scene.job) is not scene:  # it has ended while this was on its way
+            shutil.rmtree(scene.folder, ignore_errors=True)
+            return
+        if scene.files is not files:
+            return  # another part failed before
         if text:  # a newer whole scene has replaced it: the event that says so follows, or is here already
             _forget_files(scene)
             if scene.latest is not event:

@@ -141,9 +141,14 @@ class NetworkThread(threading.Thread):
 
     def _tell(self, happenings: list[Any]) -> None:
         for happening in happenings:
-            if type(happening).__name__ == "Fetched":
-                own(happening.path)
-            self.inbox.put(Happened(self._tickets.get(getattr(happening, "rid", -1), 0), happening))
+            ticket = self._tickets.get(getattr(happening, "rid", -1), 0)
+            try:
+                if type(happening).__name__ == "Fetched":
+                    own(happening.path)
+            except OSError as error:  # a full disk, or a folder that was removed in the meantime
+                self.inbox.put(Failed(ticket, f"{happening.path} cannot be written ({error.strerror})."))
+            else:
+                self.inbox.put(Happened(ticket, happening))
 
 
 def own(path: Path) -> None:

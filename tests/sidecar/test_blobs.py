@@ -253,3 +253,20 @@ def test_two_clients_may_send_the_same_blob(server, tmp_path: Path) -> None:
             first.send(CHUNK)
         assert refused.value.code == "no_upload"
         assert isinstance(second.send(CHUNK), protocol.Stored)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_folder_that_goes_during_a_fetch_is_an_error_and_the_client_goes_on(server, tmp_path: Path, local) -> None:
+    import shutil
+
+    with server.client(local=local) as client:
+        job = client.submit("generate")
+        client.wait(job, timeout=30)
+        (ref,) = client.job(job).results.values()
+        folder = tmp_path / "gone"
+        rid = client.session.fetch(ref.sha256, ref.size, folder / "x")
+        shutil.rmtree(folder)
+        with pytest.raises(Refused) as caught:
+            client.wait_for(rid)
+        assert caught.value.code == "disk"
+        assert client.fetch(ref.sha256, folder / "x", ref.size).is_file()
