@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from holotime.cli.common import JsonOption, emit, output_path, stage_bars, stopwatch
+from holotime.cli.options import Interpolator, Upscaler
 
 
 def register(app: typer.Typer) -> None:
@@ -18,12 +19,8 @@ def enhance(
     output: Annotated[Path, typer.Option("--output", "-o", help="The video to write (.mp4 or .mov).")],
     fps: Annotated[float, typer.Option(help="Frames per second; 0: as many as it has.")] = 0.0,
     scale: Annotated[int, typer.Option(help="How many times as wide and high: 1, 2 or 4.")] = 1,
-    model: Annotated[
-        str, typer.Option(help="Super-resolution: auto, lanczos, a network's name, or its file.")
-    ] = "auto",
-    interpolator: Annotated[
-        str, typer.Option(help="Frames in between: auto, rife, dis (optical flow), a network's name, or its file.")
-    ] = "auto",
+    model: Upscaler = "auto",
+    interpolator: Interpolator = "auto",
     json: JsonOption = False,
 ) -> None:
     """More frames a second, more pixels; a loop stays closed, the sphere has no seam. Goes on where it was stopped."""

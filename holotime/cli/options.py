@@ -40,3 +40,9 @@ VideoWidth = Annotated[
     int, typer.Option("--model-width", help="wan, ltx, cogvideox, svd: pixels to work at; 0: as it was trained.")
 ]
 Loop = Annotated[str, typer.Option(help="wan, ltx, cogvideox, svd: none, fade or bounce.")]
+EnhanceFps = Annotated[float, typer.Option(help="Interpolate the clip to so many frames per second; 0: off.")]
+EnhanceScale = Annotated[int, typer.Option(help="Make the clip 1, 2 or 4 times as wide and high.")]
+Upscaler = Annotated[str, typer.Option(help="Super-resolution: auto, lanczos, a network's name, or its file.")]
+Interpolator = Annotated[
+    str, typer.Option(help="Frames in between: auto, rife, dis (optical flow), a network's name, or its file.")
+]

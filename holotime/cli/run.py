@@ -12,11 +12,14 @@ from holotime.cli.options import (
     Backend,
     Budget,
     Direction,
+    EnhanceFps,
+    EnhanceScale,
     Fit,
     Fps,
     Frames,
     GuidanceScale,
     Hint,
+    Interpolator,
     Loop,
     MemoryChoice,
     NegativePrompt,
@@ -28,6 +31,7 @@ from holotime.cli.options import (
     Strength,
     Sweeps,
     TrainSteps,
+    Upscaler,
     VideoModel,
     VideoWidth,
     Width,
@@ -81,6 +85,10 @@ def run(
     model: VideoModel = "",
     model_width: VideoWidth = 0,
     loop: Loop = "none",
+    enhance_fps: EnhanceFps = 0.0,
+    enhance_scale: EnhanceScale = 1,
+    upscaler: Upscaler = "auto",
+    interpolator: Interpolator = "auto",
     backend: Backend = "auto",
     budget: Budget = 400_000,
     sweeps: Sweeps = 3,
@@ -118,6 +126,10 @@ def run(
         "video_model": model,
         "video_width": model_width,
         "loop": loop,
+        "enhance_fps": enhance_fps,
+        "enhance_scale": enhance_scale,
+        "upscaler": upscaler,
+        "interpolator": interpolator,
         "perceive": backend,
         "budget": budget,
         "sweeps": sweeps,
@@ -144,8 +156,8 @@ def _one(
     from holotime.video.config import RenderConfig
     from holotime.video.write import render_to
 
-    # Diffusion takes minutes: the same command again goes on where it was stopped.
-    quick = config.animator == "flow" and config.panorama == "image"
+    # Diffusion and super-resolution take minutes: the same command again goes on where it was stopped.
+    quick = config.animator == "flow" and config.panorama == "image" and config.enhance_scale == 1
     context = NO_CONTEXT if quick else JobContext(cache_dir().parent / "unfinished")
     with stopwatch() as time:
         result = generate(source, config, cache_dir(), hint=hint, progress=bars, context=context)

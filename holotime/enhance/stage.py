@@ -1,5 +1,6 @@
 """Enhancing as a stage of a job: what is looked at before any work, and the clip that the later stages get."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def run(
 ) -> Animated:
     """The animated clip with more frames and pixels. ``keep``: where finished pictures wait if the work is cut off."""
     made = enhance_clip(animated.clip, config, progress, keep)
+    if keep is not None:
+        with contextlib.suppress(OSError):
+            keep.rmdir()  # empty now
     clip = made.clip
     size = (clip.width, clip.height)
     moving = cv2.resize(animated.moving.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
