@@ -96,7 +96,7 @@ class Sender:
 
 def _nonzero(name: str, array: NDArray[np.float32]) -> Change:
     """The rows of a tensor [N, ...] that are not zero: still splats have neither motion nor turn."""
-    return _change(name, array, array.reshape(len(array), -1).any(1))
+    return _change(name, array, np.asarray(array.reshape(len(array), -1).any(1)))
 
 
 def _change(name: str, array: NDArray[np.float32], chosen: NDArray[np.bool_]) -> Change:

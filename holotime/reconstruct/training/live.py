@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class LiveScene:
 
     def __init__(self, publish: Callable[[ScenePart], None], *, duration: float, fps: float, loop: bool) -> None:
         """``publish`` is called on another thread. An OSError from it (a full disk) ends the showing, nothing else."""
-        empty = {name: np.zeros((0, *tail), np.float32) for name, tail in Scene4D.TENSORS.items()}
+        empty: dict[str, Any] = {name: np.zeros((0, *tail), np.float32) for name, tail in Scene4D.TENSORS.items()}
         self._like = Scene4D(**empty, duration=duration, fps=fps, loop=loop)
         self._publish, self._sender = publish, Sender()
         self._thread: threading.Thread | None = None
