@@ -14,7 +14,8 @@ REACH = math.radians(12)  # how far from a photo's border its colours lead the p
 def lanczos(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     """A panorama [h, 2h, 3] at [height, 2 * height, 3], windowed sinc, round the seam and over the poles."""
     if height <= image.shape[0]:
-        return sphere.resize(image, height)
+        smaller: NDArray[np.uint8] = sphere.resize(image, height)
+        return smaller
     margin = 8
     scale = image.shape[0] / height
     padded = np.ascontiguousarray(sphere.pad(image, margin, margin))

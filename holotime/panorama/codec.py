@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from holotime.models.circular import CircularColumns, wrap_columns
 
@@ -12,7 +13,7 @@ from holotime.models.circular import CircularColumns, wrap_columns
 class Codec:
     """An autoencoder (AutoencoderKL and its like) with the scaling of its latents."""
 
-    def __init__(self, vae: nn.Module, device: torch.device) -> None:
+    def __init__(self, vae: Any, device: torch.device) -> None:
         self.vae, self.device = vae, device
         config = vae.config
         self.channels = int(config.latent_channels)

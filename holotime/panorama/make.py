@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -71,6 +70,8 @@ def make(
     with explained(chosen.name, plan), torch.inference_mode():
         network = open_network(chosen, plan)
         sampler = Sampler(network, config.seed, state_dir, fingerprint(config, chosen, photo))
+        if plan.residency in ("offload", "quantised"):
+            sampler.look_every = 10  # a preview puts the autoencoder in the denoiser's place, and that back again
         made = Made(chosen.name, [*chosen.notes, f"panorama memory: {plan.reason}"], licences=chosen.used)
         run = _Run(config, chosen, network, sampler, made, steps, drawn, TILE if plan.small else 0, photo)
         image = run.picture(progress, preview)
@@ -94,6 +95,7 @@ class _Run:
     tile: int  # latent columns of a tile of the autoencoder, 0: whole
     photo: Photo | None
     conditions: dict[str, Condition] = field(default_factory=dict)
+    _places: dict[int, tuple[Picture, NDArray[np.bool_]]] = field(default_factory=dict)  # the photo, by width
 
     def picture(self, progress: Progress, preview: Preview | None) -> Picture:
         """All parts in order."""
@@ -173,7 +175,11 @@ class _Run:
         window = max(self.chosen.unit, self.drawn // 2) // self.codec.factor
         task = Part(
             *("panorama detail", self.conditions["panorama"], *self._usual()),
-            *(DETAIL, latent, True, window, known, fill),
+            strength=DETAIL,
+            latent=latent,
+            window=window,
+            known=known,
+            fill=fill,
         )
         image = self._decode(self.sampler.run(task, tuple(latent.shape), progress), progress)
         self.made.notes.append(
@@ -196,10 +202,14 @@ class _Run:
             seen = poles.take(covered.astype(np.float32), name, size)
             unknown = unknown * (1 - F.interpolate(torch.from_numpy(seen)[None, None], latent.shape[-2:], mode="area"))
         side = self.drawn // 2 // self.codec.factor
-        window = side if size > self.drawn // 2 else 0
         task = Part(
             *(f"pole {name}", self.conditions[name], *self._usual()),
-            *(MENDING, latent, False, window, Known(latent, unknown), self._nothing_known(size, size)),
+            strength=MENDING,
+            latent=latent,
+            circle=False,
+            window=side if size > self.drawn // 2 else 0,
+            known=Known(latent, unknown),
+            fill=self._nothing_known(size, size),
         )
         with self.network.without_lora():
             drawn = self._decode(self.sampler.run(task, tuple(latent.shape), progress), progress, wrap=False)
@@ -214,7 +224,9 @@ class _Run:
 
     def _placed(self, width: int) -> tuple[Picture, NDArray[np.bool_]]:
         assert self.photo is not None
-        return place_photo(self.photo, self.config.yaw, self.config.pitch, width // 2)
+        if width not in self._places:
+            self._places[width] = place_photo(self.photo, self.config.yaw, self.config.pitch, width // 2)
+        return self._places[width]
 
     def _known(self, placed: Picture, covered: NDArray, progress: Progress) -> tuple[Known, Tensor | None]:
         """What the sampler keeps, and what an inpainting model is told, of a photo on its panorama."""
@@ -263,8 +275,8 @@ class _Run:
         small = F.avg_pool2d(x0.float(), shrink)
         picture = self._decode(small, no_progress, wrap=circle)
         if not circle:  # a pole's patch: shown in the middle of a picture of the usual proportions
-            side = (picture.shape[1] - picture.shape[0] // 2) // 2
-            picture = cv2.copyMakeBorder(picture, 0, 0, max(side, 0), max(side, 0), cv2.BORDER_CONSTANT)
+            side = picture.shape[0] // 2
+            picture = np.pad(picture, ((0, 0), (side, side), (0, 0)))
         preview(picture)
 
     def _measure(self, image: Picture, when: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from holotime.models.circular import CircularColumns
 from holotime.panorama.schedule import Schedule, of_flow, of_unet
@@ -37,7 +37,7 @@ class Network(ABC):
 
     @property
     @abstractmethod
-    def denoiser(self) -> nn.Module:
+    def denoiser(self) -> Any:
         """The network that is run in every step."""
 
     @property
@@ -87,12 +87,12 @@ class Network(ABC):
         """The model itself while the block runs: a panorama's LoRA would draw a panorama into a perspective view."""
         adapted = bool(getattr(self.denoiser, "peft_config", None))
         if adapted:
-            self.denoiser.disable_adapters()  # type: ignore[operator]
+            self.denoiser.disable_adapters()
         try:
             yield
         finally:
             if adapted:
-                self.denoiser.enable_adapters()  # type: ignore[operator]
+                self.denoiser.enable_adapters()
 
     def take_text_away(self) -> None:
         """Let go of the text encoders; all prompts have been read."""
@@ -105,7 +105,7 @@ class UNetNetwork(Network):
     """Stable Diffusion 1, 2 and XL: a convolutional U-Net, made circular layer by layer."""
 
     @property
-    def denoiser(self) -> nn.Module:
+    def denoiser(self) -> Any:
         return self.pipe.unet
 
     @property
@@ -167,7 +167,7 @@ class FluxNetwork(Network):
     """FLUX.1: a transformer with rotary positions, whose image tokens are put on a circle."""
 
     @property
-    def denoiser(self) -> nn.Module:
+    def denoiser(self) -> Any:
         return self.pipe.transformer
 
     @property

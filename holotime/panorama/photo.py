@@ -75,7 +75,7 @@ def place(photo: Photo, yaw: float, pitch: float, height: int) -> tuple[NDArray[
         size = [max(1, round(n * coarser)) for n in image.shape[1::-1]]
         shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         focal *= shrunk.shape[1] / image.shape[1]
-        image = shrunk
+        image = shrunk.astype(np.uint8, copy=False)
     aspect = (photo.image.shape[1] / image.shape[1], photo.image.shape[0] / image.shape[0])
     x, y, ahead = _project(sphere.directions(height).astype(np.float64), rotation, photo)
     columns = (x / aspect[0] - 0.5).astype(np.float32)

@@ -49,29 +49,33 @@ def rotation(name: str) -> NDArray[np.float64]:
 
 
 def calm(image: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
-    """Take the rays away that meet in a pole: rows near it are low-passed by the same angle on the sphere.
+    """Take the rays away that meet in a pole.
 
-    A row at latitude phi is shorter by cos(phi), so detail as wide as elsewhere in columns is a ray there. The angle is
-    the least of half a row, one, two, ... at which the picture no longer changes more round the pole than away from it;
-    a pole without rays stays bit for bit, as do rows below 60 degrees.
+    A row at latitude phi is shorter by cos(phi), so detail as wide as elsewhere in columns is a ray there. Rows within
+    32 degrees of the pole are low-passed by the same angle on the sphere: by the least of half a row, 0.7, 1, ... at
+    which the picture no longer changes more round the pole than away from it. What that leaves is rings; a blur as
+    wide in a perspective view, strongest at the pole, takes them away. A pole without rays stays bit for bit.
     """
     height, width = image.shape[:2]
     which = NAMES.index(name)
+    if pole_ratio(image)[which] <= GOOD:
+        return image
     phi = sphere.latitudes(height).astype(np.float64) * (1 if name == "up" else -1)
-    rows = np.flatnonzero(phi > math.radians(60))
+    rows = np.flatnonzero(phi > math.radians(58))
     flat = image[rows].astype(np.float64)
     spectrum = np.fft.rfft(flat, axis=1)
     turns = np.arange(spectrum.shape[1]) / np.maximum(np.cos(phi[rows]), 1e-6)[:, None]
-    ramp = np.clip((phi[rows] - math.radians(60)) / math.radians(8), 0, 1)[:, None, None]
-    out = image
-    wide = 0.5
-    while pole_ratio(out)[which] > GOOD and wide <= height / 24:
-        gain = np.exp(-0.5 * (wide * math.pi / height * turns) ** 2)
-        soft = np.fft.irfft(spectrum * gain[..., None], n=width, axis=1)
-        out = image.copy()
-        out[rows] = np.clip(np.round(flat + ramp * (soft - flat)), 0, 255)
-        wide *= 2**0.5
-    return out
+    fade = _fade(math.pi / 2 - phi[rows], math.radians(12), math.radians(32))[:, None, None]
+    out, angle = image.copy(), 0.5 * math.pi / height
+    while True:
+        soft = np.fft.irfft(spectrum * np.exp(-0.5 * (angle * turns) ** 2)[..., None], n=width, axis=1)
+        out[rows] = np.clip(np.round(flat + fade * (soft - flat)), 0, 255)
+        if pole_ratio(out)[which] <= GOOD or angle > math.pi / 24:
+            break
+        angle *= 2**0.5
+    size = patch_size(width, 2)
+    blurred = cv2.GaussianBlur(take(out, name, size), (0, 0), max(angle * 0.5 * size / math.tan(FOV / 2), 0.5))
+    return put_back(out, name, blurred, math.radians(4), math.radians(20))
 
 
 def patch_size(width: int, unit: int) -> int:
@@ -87,28 +91,30 @@ def take(image: NDArray[np.uint8], name: str, size: int) -> NDArray[np.uint8]:
 def newness(size: int) -> NDArray[np.float32]:
     """[size, size] of a patch: 1 at the pole, falling to 0 where the panorama stays as it is."""
     d = sphere.perspective_rays(size, size, FOV, np.eye(3))
-    return _fade(np.arctan2(np.hypot(d[..., 0], d[..., 1]), d[..., 2])).astype(np.float32)
+    return _fade(np.arctan2(np.hypot(d[..., 0], d[..., 1]), d[..., 2]), INNER, OUTER).astype(np.float32)
 
 
-def put_back(image: NDArray[np.uint8], name: str, patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The panorama [H, W, 3] with a pole's patch [s, s, 3] blended in."""
+def put_back(
+    image: NDArray[np.uint8], name: str, patch: NDArray[np.uint8], inner: float = INNER, outer: float = OUTER
+) -> NDArray[np.uint8]:
+    """The panorama [H, W, 3] with a pole's patch [s, s, 3] blended in, wholly within ``inner`` radians of the pole."""
     height, width = image.shape[:2]
     pole = math.pi / 2 - sphere.latitudes(height).astype(np.float64)
     angle = pole if name == "up" else math.pi - pole
-    rows = np.flatnonzero(angle < OUTER)
+    rows = np.flatnonzero(angle < outer)
     local = sphere.directions(height, width)[rows].astype(np.float64) @ rotation(name)
     size = patch.shape[0]
     focal = 0.5 * size / math.tan(FOV / 2)
     at = local[..., :2] / local[..., 2:] * focal + 0.5 * size - 0.5
     x, y = at[..., 0].astype(np.float32), at[..., 1].astype(np.float32)
     view = cv2.remap(patch, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    mix = _fade(angle[rows])[:, None, None]
+    mix = _fade(angle[rows], inner, outer)[:, None, None]
     out = image.copy()
     out[rows] = np.clip(np.round(image[rows] * (1 - mix) + view * mix), 0, 255)
     return out
 
 
-def _fade(angle: NDArray) -> NDArray:
-    """1 within INNER of the pole, 0 beyond OUTER, smooth between."""
-    t = np.clip((OUTER - angle) / (OUTER - INNER), 0, 1)
+def _fade(angle: NDArray, inner: float, outer: float) -> NDArray:
+    """1 within ``inner`` of the pole, 0 beyond ``outer``, smooth between."""
+    t = np.clip((outer - angle) / (outer - inner), 0, 1)
     return t * t * (3 - 2 * t)

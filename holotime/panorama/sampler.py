@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -87,9 +88,7 @@ class Sampler:
             done = index - begin
             left = f", {statistics.median(took[-5:]) * (total - done):.0f} s left" if took else ""
             note = f"{part.name}: step {done + 1}/{total}{left}"
-            prediction = self.predict(
-                part, x, schedule, index, lambda done=done, note=note: progress(done / total, note)
-            )
+            prediction = self.predict(part, x, schedule, index, partial(progress, done / total, note))
             x, x0 = schedule.step(prediction, x, index)
             x = self._keep_known(part, x, schedule, index + 1)
             if not torch.isfinite(x).all():

@@ -1,5 +1,6 @@
 """The panorama stage of a job: an image as it is, or an order for a panorama from a sentence or round a photo."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,15 +95,14 @@ def at_width(panorama: Panorama, width: int) -> Panorama:
 def save(panorama: Panorama, folder: Path) -> None:
     """Write panorama.png, and beside it how it was made, into a stage's folder."""
     write_whole(folder / "panorama.png", png(panorama.image))
-    texts = {"notes": panorama.notes, "models": panorama.models, "backend": [panorama.backend]}
-    np.savez(folder / "made.npz", **{name: np.array(value, dtype=np.str_) for name, value in texts.items()})
+    texts = {"notes": panorama.notes, "models": panorama.models, "backend": panorama.backend}
+    write_whole(folder / "made.json", json.dumps(texts, ensure_ascii=False).encode())
 
 
 def load(folder: Path) -> Panorama:
     """The inverse of :func:`save`."""
-    with np.load(folder / "made.npz", allow_pickle=False) as file:
-        notes, models, backend = ([str(text) for text in file[name]] for name in ("notes", "models", "backend"))
-    return Panorama(read_image(folder / "panorama.png"), notes, backend[0], models)
+    texts = json.loads((folder / "made.json").read_text(encoding="utf-8"))
+    return Panorama(read_image(folder / "panorama.png"), **texts)
 
 
 def png(image: np.ndarray) -> bytes:

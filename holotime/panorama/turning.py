@@ -13,11 +13,12 @@ another random number of columns in every step, so that the blocks' borders rest
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 BLOCKS = 8  # at 1024 pixels a block is 128 wide; a query is at most half a block off the middle
 
@@ -34,38 +35,45 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x.float() * cos[:, None] + turned * sin[:, None]).to(x.dtype)
 
 
-def turned_attention(
-    query: Tensor, key: Tensor, value: Tensor, cos: Tensor, sin: Tensor, texts: int, rows: int, columns: int
-) -> Tensor:
-    """Attention on the circle: [B, S, heads, D] for query, key, value [B, S, heads, D] not yet rotated.
+@dataclass(frozen=True)
+class Layout:
+    """The panorama turned so that one block of columns lies in the middle."""
 
-    S = texts + rows * columns, image tokens row by row; cos, sin [S, D] are those of the untouched picture.
-    """
+    cos: Tensor  # [S, D] rotary embedding of all tokens: texts, then rows * columns image tokens
+    sin: Tensor  # [S, D]
+    asked: Tensor  # [Q] tokens whose queries are answered with it: the texts, and the block's
+
+
+def layouts(cos: Tensor, sin: Tensor, texts: int, rows: int, columns: int) -> list[Layout]:
+    """One layout a block, from the rotary embedding cos, sin [S, D] of the untouched picture."""
     blocks = block_count(columns)
     wide = columns // blocks
-    out = torch.empty_like(value)
-    text_sum: Tensor | None = None
     image_cos, image_sin = (t[texts:].unflatten(0, (rows, columns)) for t in (cos, sin))
-    heads = value.transpose(1, 2)
-    for block in range(blocks):
-        start = block * wide
-        # After this turn the block's middle is the picture's middle.
-        turn = start + wide // 2 - columns // 2
-        here_cos, here_sin = (
+    made = []
+    for start in range(0, columns, wide):
+        turn = start + wide // 2 - columns // 2  # after it, the block's middle is the picture's
+        turned_cos, turned_sin = (
             torch.cat([whole[:texts], part.roll(turn, dims=1).flatten(0, 1)])
             for whole, part in ((cos, image_cos), (sin, image_sin))
         )
-        keys = rotate(key, here_cos, here_sin).transpose(1, 2)
-        inside = torch.arange(columns, device=query.device)
-        inside = (inside >= start) & (inside < start + wide)
-        mine = torch.cat([inside.new_ones(texts), inside.repeat(rows)]).nonzero()[:, 0]
-        asked = rotate(query[:, mine], here_cos[mine], here_sin[mine]).transpose(1, 2)
-        answer = F.scaled_dot_product_attention(asked, keys, heads).transpose(1, 2)
-        out[:, mine[texts:]] = answer[:, texts:]
-        text = answer[:, :texts].float()
-        text_sum = text if text_sum is None else text_sum + text
-    assert text_sum is not None
-    out[:, :texts] = (text_sum / blocks).to(out.dtype)
+        inside = torch.arange(rows * columns, device=cos.device).unflatten(0, (rows, columns))[:, start : start + wide]
+        asked = torch.cat([torch.arange(texts, device=cos.device), texts + inside.flatten()])
+        made.append(Layout(turned_cos, turned_sin, asked))
+    return made
+
+
+def turned_attention(query: Tensor, key: Tensor, value: Tensor, seen: list[Layout], texts: int) -> Tensor:
+    """Attention on the circle: [B, S, heads, D] for query, key, value [B, S, heads, D] not yet rotated."""
+    out = torch.empty_like(value)
+    text = torch.zeros_like(value[:, :texts], dtype=torch.float32)
+    values = value.transpose(1, 2)
+    for layout in seen:
+        keys = rotate(key, layout.cos, layout.sin).transpose(1, 2)
+        asked = rotate(query[:, layout.asked], layout.cos[layout.asked], layout.sin[layout.asked]).transpose(1, 2)
+        answer = F.scaled_dot_product_attention(asked, keys, values).transpose(1, 2)
+        out[:, layout.asked[texts:]] = answer[:, texts:]
+        text += answer[:, :texts].float()
+    out[:, :texts] = (text / len(seen)).to(out.dtype)
     return out
 
 
@@ -74,6 +82,8 @@ class TurningAttention:
 
     def __init__(self, rows: int, columns: int) -> None:
         self.rows, self.columns = rows, columns
+        self._of: Tensor | None = None  # whose layouts are kept: all layers of a pass share them
+        self._layouts: list[Layout] = []
 
     def __call__(
         self,
@@ -86,7 +96,6 @@ class TurningAttention:
         """hidden_states [B, S, C] -> the same; with encoder_hidden_states [B, texts, C] a pair of both."""
         assert image_rotary_emb is not None
         assert attention_mask is None
-        cos, sin = (t.to(hidden_states.device) for t in image_rotary_emb)
         query, key, value = (
             project(hidden_states).unflatten(-1, (-1, attn.head_dim)) for project in (attn.to_q, attn.to_k, attn.to_v)
         )
@@ -97,7 +106,10 @@ class TurningAttention:
             text[0], text[1] = attn.norm_added_q(text[0]), attn.norm_added_k(text[1])
             query, key, value = (torch.cat(pair, dim=1) for pair in zip(text, (query, key, value), strict=True))
         texts = query.shape[1] - self.rows * self.columns
-        out = turned_attention(query, key, value, cos, sin, texts, self.rows, self.columns).flatten(2)
+        if self._of is not image_rotary_emb[0]:
+            cos, sin = (t.to(hidden_states.device) for t in image_rotary_emb)
+            self._of, self._layouts = image_rotary_emb[0], layouts(cos, sin, texts, self.rows, self.columns)
+        out = turned_attention(query, key, value, self._layouts, texts).flatten(2)
         if encoder_hidden_states is None:
             return out
         image = attn.to_out[1](attn.to_out[0](out[:, texts:]))
@@ -105,11 +117,11 @@ class TurningAttention:
 
 
 @contextmanager
-def turning(transformer: nn.Module, rows: int, columns: int) -> Iterator[None]:
+def turning(transformer: Any, rows: int, columns: int) -> Iterator[None]:
     """Put the image tokens of a FLUX transformer on a circle while the block runs."""
     before = transformer.attn_processors
-    transformer.set_attn_processor(TurningAttention(rows, columns))  # type: ignore[operator]
+    transformer.set_attn_processor(TurningAttention(rows, columns))
     try:
         yield
     finally:
-        transformer.set_attn_processor(dict(before))  # type: ignore[operator]
+        transformer.set_attn_processor(dict(before))

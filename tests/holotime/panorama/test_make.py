@@ -79,15 +79,15 @@ def test_stopped_anywhere_it_goes_on_to_the_identical_panorama(made, tmp_path, w
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        make(config, progress=stop, state_dir=tmp_path)
-    assert list(tmp_path.glob("panorama-*.safetensors"))
+        make(config, progress=stop, state_dir=tmp_path / "state")
+    assert list((tmp_path / "state").glob("panorama-*.safetensors"))
     again = []
-    other, how = make(config, state_dir=tmp_path, progress=lambda f, note="": again.append(note))
+    other, how = make(config, state_dir=tmp_path / "state", progress=lambda f, note="": again.append(note))
     np.testing.assert_array_equal(other, image)
     assert sum(": step" in note for note in again) < sum(": step" in note for _, note in made[3])
     if where == "panorama: step 3":
         assert "panorama went on with panorama at step 3 of 3" in how.notes
-    assert not list(tmp_path.iterdir()), "a complete panorama leaves no state"
+    assert not list(tmp_path.glob("state/*")), "a complete panorama leaves no state"
 
 
 def test_a_damaged_state_is_told_and_not_used(made, tmp_path):
@@ -98,10 +98,10 @@ def test_a_damaged_state_is_told_and_not_used(made, tmp_path):
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        make(config, progress=stop, state_dir=tmp_path)
-    (state,) = tmp_path.iterdir()
+        make(config, progress=stop, state_dir=tmp_path / "state")
+    (state,) = (tmp_path / "state").iterdir()
     state.write_bytes(state.read_bytes()[:100])
-    other, how = make(config, state_dir=tmp_path)
+    other, how = make(config, state_dir=tmp_path / "state")
     np.testing.assert_array_equal(other, image)
     assert any("could not be used" in note for note in how.notes)
 

@@ -11,7 +11,7 @@ from holotime.panorama.config import PanoramaConfig
 from holotime.panorama.loading import choose, open_network
 from holotime.panorama.networks import pack, unpack
 from holotime.panorama.sampler import Part, Sampler
-from holotime.panorama.turning import block_count, rotate, turned_attention
+from holotime.panorama.turning import block_count, layouts, rotate, turned_attention
 from holotime.quality import seam_ratio
 from tests.holotime.panorama import tiny
 
@@ -121,7 +121,7 @@ def test_attention_on_the_circle_is_plain_attention_on_turned_pictures():
     q, k, v = (torch.randn(1, texts + rows * columns, heads, d, generator=g) for _ in range(3))
     angle = torch.rand(texts + rows * columns, d // 2, generator=g).repeat_interleave(2, -1) * 6
     cos, sin = angle.cos(), angle.sin()
-    found = turned_attention(q, k, v, cos, sin, texts, rows, columns)
+    found = turned_attention(q, k, v, layouts(cos, sin, texts, rows, columns), texts)
 
     def turn(x, by):
         image = x[:, texts:].unflatten(1, (rows, columns)).roll(by, 2).flatten(1, 2)
