@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from holotime.camera_path import Pose, blender_lens, from_json, to_json
-from holotime.render.views import View, renderer
+from holotime.render.views import Output, View, renderer
 from holotime.scene4d import ALWAYS, Scene4D
 from holotime.video.config import RenderConfig
 from holotime.video.film import CameraPath, plan
@@ -35,6 +35,7 @@ BALLS = [
     ((0.3, 5.0, -0.8), (0, 0, 1)),
     ((-0.4, 3.0, -0.1), (1, 1, 0)),
     ((0.9, 9.0, 0.2), (1, 0, 1)),
+    ((0.5, 1.2, 3.6), (0, 1, 1)),  # 69 degrees up, where the eyes of a panorama draw together
 ]
 RADIUS = 0.012  # of each ball, in distances
 SHOTS = {
@@ -47,7 +48,9 @@ SHOTS = {
     "turned": {"size": [320, 180], "lens": 26.0, "rotation": [84.0, 7.0, 9.0]},
     "clipped": {"size": [320, 180], "lens": 30.0, "clip": [3.5, 7.0]},
     "panorama": {"size": [512, 256], "panorama": True, "rotation": [84.0, 7.0, 40.0]},
+    "dome": {"size": [400, 400], "fisheye": True, "rotation": [84.0, 7.0, 10.0]},
 }
+STEREO = {"size": [768, 384], "panorama": True, "ipd": 0.5, "rotation": [90.0, 0.0, 25.0]}  # pictures L and R
 
 IN_BLENDER = """
 import json, math, sys
@@ -91,6 +94,13 @@ for name, shot in shots.items():
     data.clip_start, data.clip_end = shot.get("clip", (0.01, 1000.0))
     if shot.get("panorama"):
         data.type, data.panorama_type = "PANO", "EQUIRECTANGULAR"
+    if shot.get("fisheye"):
+        data.type, data.panorama_type, data.fisheye_fov = "PANO", "FISHEYE_EQUIDISTANT", math.pi
+    if shot.get("ipd"):
+        scene.render.use_multiview = True
+        scene.render.image_settings.views_format = "INDIVIDUAL"
+        data.stereo.use_spherical_stereo, data.stereo.convergence_mode = True, "PARALLEL"
+        data.stereo.use_pole_merge, data.stereo.interocular_distance = True, shot["ipd"]
     scene.camera = camera
     scene.render.resolution_x, scene.render.resolution_y = shot["size"]
     scene.render.filepath = f"{out}/{name}.png"
@@ -104,7 +114,7 @@ json.dump(result, open(f"{out}/matrices.json", "w"))
 def blender(tmp_path_factory):
     """Folder with what Blender rendered, and its cameras."""
     out = tmp_path_factory.mktemp("blender")
-    job = json.dumps([BALLS, RADIUS, SHOTS, str(out)])
+    job = json.dumps([BALLS, RADIUS, {**SHOTS, "stereo": STEREO}, str(out)])
     done = subprocess.run([str(BLENDER), "-c", IN_BLENDER, job], capture_output=True, text=True, timeout=300)
     assert (out / "matrices.json").is_file(), done.stderr[-2000:]
     return out, json.loads((out / "matrices.json").read_text())
@@ -153,19 +163,42 @@ def centres(image: np.ndarray) -> list[tuple[float, float] | None]:
     return found
 
 
+def linear(path: Path) -> np.ndarray:
+    """[H, W, 3] linear light of a picture that Blender wrote."""
+    seen = cv2.imread(str(path))[..., ::-1] / 255.0
+    return np.where(seen <= 0.04045, seen / 12.92, ((seen + 0.055) / 1.055) ** 2.4)
+
+
+def test_both_eyes_of_a_panorama_see_what_blenders_see(blender):
+    """Blender's spherical stereo with parallel eyes: the same disparity at every ball."""
+    out, matrices = blender
+    width = STEREO["size"][0]
+    pose = pose_of(STEREO, matrices["stereo"])
+    black = Output(behind=(0.0, 0.0, 0.0))
+    view = View("ods", (width, width), np.array(pose.matrix), ipd_m=STEREO["ipd"], output=black)
+    drawn = renderer("cpu", splats()).draw(view, 0).color.clip(0, 1)
+    middles = {}
+    for eye, letter in enumerate("LR"):
+        ours = centres(drawn[eye * width // 2 :][: width // 2])
+        theirs = centres(linear(out / f"stereo_{letter}.png"))
+        assert all(c is not None for c in (*ours, *theirs))
+        assert max(math.dist(a, b) for a, b in zip(ours, theirs, strict=True)) < 0.3
+        middles[letter] = ours
+    apart = [left[0] - right[0] for left, right in zip(middles["L"], middles["R"], strict=True)]
+    assert min(apart) > 3, "the eyes see something else"
+
+
 @pytest.mark.parametrize("name", sorted(SHOTS))
 def test_the_same_pixels_as_blenders_camera(blender, name):
     out, matrices = blender
     shot = SHOTS[name]
-    seen = cv2.imread(str(out / f"{name}.png"))[..., ::-1] / 255.0
-    seen = np.where(seen <= 0.04045, seen / 12.92, ((seen + 0.055) / 1.055) ** 2.4)
     (pose,) = from_json(to_json([pose_of(shot, matrices[name])]))  # through the file that travels
-    size = {"width": shot["size"][0]} | ({} if shot.get("panorama") else {"height": shot["size"][1]})
-    projection = "equirect" if shot.get("panorama") else "perspective"
-    config = RenderConfig(projection=projection, backend="cpu", behind="black", safe="off", **size)
+    projection = "equirect" if shot.get("panorama") else "fisheye" if shot.get("fisheye") else "perspective"
+    size = {"width": shot["size"][0]} | ({"height": shot["size"][1]} if projection == "perspective" else {})
+    config = RenderConfig(projection=projection, dome="front", backend="cpu", behind="black", safe="off", **size)
     film = plan(splats(), config, path=CameraPath([pose]))
     (frame,) = film.draw([0])
-    ours, theirs = centres(frame.color.clip(0, 1)), centres(seen)
+    ours, theirs = centres(frame.color.clip(0, 1)), centres(linear(out / f"{name}.png"))
     assert [c is None for c in ours] == [c is None for c in theirs]
     apart = [math.dist(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
     assert len(apart) >= (2 if "clip" in shot else 4)
