@@ -5,6 +5,7 @@ These run in the pump, so on Blender's main thread, some time after the operator
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from . import client, storage
 from .cameras import safe_walk
 from .client import tasks
 
-SCENE, CLIP, REPORT = "scene.safetensors", "clip.mp4", "report.html"
+SCENE, CLIP, REPORT, NUMBERS = "scene.safetensors", "clip.mp4", "report.html", "report.json"
 last_import = ""  # name of the object that was imported last
 last_error = ""  # why the last import failed; empty when it did not
 last_video = ""  # path of the video that was fetched last
@@ -26,6 +27,7 @@ class Import:
 
     def __init__(self, scene_name: str, folder: str | Path = "") -> None:
         self._scene_name, self._folder, self._job = scene_name, folder, ""
+        self._made = ""  # what the report says about how it was made
 
     def __call__(self, job: client.Job) -> None:
         """Begin with a job that has succeeded."""
@@ -53,6 +55,7 @@ class Import:
             self._failed(problem)
         else:
             last_error = ""
+            self._made = summary_of(paths.get(NUMBERS))
             clip = paths.get(CLIP)
             then = [lambda obj: self._set_world(obj, clip)] if clip else []
             work = import_steps(self._scene_name, paths[SCENE], [*then, self._complete])
@@ -74,12 +77,22 @@ class Import:
         last_import = obj.name
         client.growing.end(self._job)  # the finished one is here
         safe_walk.remember(obj)
+        obj.holotime.made = self._made
         entry = client.ledger.entries.get(self._job)
         if entry:
             entry.imported = True
             client.ledger.save()
         if not bpy.app.background:
             bpy.ops.ed.undo_push(message="Import HoloTime Scene")
+
+
+def summary_of(report: Path | None) -> str:
+    """Backends, models and notes of a report.json, as JSON; empty when it cannot be read."""
+    try:
+        data = json.loads(report.read_text(encoding="utf-8")) if report else {}
+        return json.dumps({name: data[name] for name in ("backends", "models", "notes") if name in data})
+    except (OSError, ValueError, TypeError):
+        return ""
 
 
 class FetchVideo:
@@ -107,6 +120,42 @@ class FetchVideo:
         client.fetch(job, name, path, arrived)
 
 
+class FetchPanorama:
+    """Fetch the picture of a ``panorama`` job, and make it the panorama of the scene of that name."""
+
+    def __init__(self, scene_name: str, path: str | Path) -> None:
+        self._scene_name, self._path = scene_name, Path(path)
+
+    def __call__(self, job: client.Job) -> None:
+        """Begin with a job that has succeeded."""
+        global last_error
+        name = next(name for name in job.results if name.endswith(".png"))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            last_error = f"The panorama cannot be written to {error.filename} ({error.strerror}). Save elsewhere."
+            return
+
+        def arrived(result: Any) -> None:
+            global last_error
+            last_error = client.refusal(result)
+            if not last_error:
+                use_panorama(self._scene_name, self._path)
+
+        client.fetch(job, name, self._path, arrived)
+
+
+def use_panorama(scene_name: str, path: Path) -> None:
+    """Make a file the panorama of a scene, and show it."""
+    from .scene_import.importer import portable
+    from .viewport import panorama_view
+
+    scene = bpy.data.scenes.get(scene_name)
+    if scene and path.is_file():
+        scene.holotime.panorama = portable(path)
+        panorama_view.refresh()
+
+
 def failed(error: Exception) -> None:
     """A task could not be done: say why in the panel."""
     global last_error
@@ -117,6 +166,8 @@ def on_success_of(entry: client.Entry) -> Callable[[client.Job], None] | None:
     """What to do when a job of this ledger entry succeeds."""
     if entry.kind in ("render", "export"):
         return FetchVideo(entry.output)
+    if entry.kind == "panorama":
+        return FetchPanorama(entry.scene, entry.output)
     return Import(entry.scene) if entry.auto_import else None
 
 

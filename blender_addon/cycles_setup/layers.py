@@ -5,8 +5,9 @@ world alone. A holdout leaves exactly the part of a pixel that the other layer f
 
     picture = splats + rest + world * (1 - alpha of splats - alpha of rest)
 
-is what one render of all would show, and each layer can be graded by itself. Every layer has a depth pass; all of it
-goes into one multi-layer EXR a frame.
+is what one render of all would show, and each layer can be graded by itself. With a shadow catcher there is a fourth
+layer without any splats: the catcher and, seen only by it, the objects. It is quick, so it gets many samples, and it
+darkens the splats by its alpha. Every layer has a depth pass; all of it goes into one multi-layer EXR a frame.
 """
 
 import bpy
@@ -14,51 +15,55 @@ import bpy
 from ..scene_import.graph import Graph
 
 COLLECTION = "HoloTime"
-SPLATS, REST, WORLD = "HoloTime Splats", "HoloTime Objects", "HoloTime World"
+SPLATS, REST, WORLD, SHADOWS = "HoloTime Splats", "HoloTime Objects", "HoloTime World", "HoloTime Shadows"
 TREE = "HoloTime Compositing"
+SHADOW_SAMPLES = 128
 
 
 def set_up(scene: bpy.types.Scene) -> bpy.types.NodeTree:
-    """Make the collection, the layers, the output settings and the tree; run again it brings them up to date."""
-    ours = _collection(scene)
+    """Make the collections, the layers, the output settings and the tree; run again it brings them up to date."""
+    _collections(scene)
+    catches = any(obj.get("holotime_catcher") for obj in scene.objects)
+    names = (SPLATS, REST, WORLD, SHADOWS) if catches else (SPLATS, REST, WORLD)
     scene.render.film_transparent = True
-    for name in (SPLATS, REST, WORLD):
+    for name in names:
         layer = scene.view_layers.get(name) or scene.view_layers.new(name)
         layer.use, layer.use_pass_combined, layer.use_pass_z = True, True, name != WORLD
         layer.use_pass_environment = name == WORLD
         for child in layer.layer_collection.children:
-            mine = child.collection == ours
-            child.exclude = name == WORLD
-            child.holdout = (name == SPLATS) != mine
+            splats, shadows = child.collection.get("holotime_splats"), child.collection.get("holotime_shadows")
+            child.exclude = name == WORLD or bool(splats if name == SHADOWS else shadows)
+            child.holdout = (name == SPLATS and not splats) or (name == REST and bool(splats))
+            child.indirect_only = name == SHADOWS and not shadows
+        layer.samples = SHADOW_SAMPLES if name == SHADOWS else 0
         if hasattr(layer, "cycles"):
-            layer.cycles.use_denoising = False
+            layer.cycles.use_denoising = name == SHADOWS
+    if catches and hasattr(scene, "cycles"):
+        scene.cycles.use_denoising = True  # each layer says for itself whether it is
     for layer in scene.view_layers:
-        layer.use = layer.name in (SPLATS, REST, WORLD)
+        layer.use = layer.name in names
     _exr(scene)
     tree = _tree(scene)
-    _build(Graph(tree), tree, scene)
+    _build(Graph(tree), tree, scene, names)
     return tree
 
 
-def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
-    """Splats in a collection of their own, and everything that lay loose in the scene in another."""
-    ours = next((c for c in scene.collection.children if c.get("holotime_splats")), None)
-    if ours is None:
-        ours = bpy.data.collections.new(COLLECTION)
-        ours["holotime_splats"] = True
-        scene.collection.children.link(ours)
-    rest = next((c for c in scene.collection.children if c.get("holotime_rest")), None)
+def _collections(scene: bpy.types.Scene) -> None:
+    """Splats in a collection of their own, the shadow catcher in another, what lay loose in the scene in a third."""
     for obj in list(scene.collection.objects):
-        if obj.holotime.is_scene:
-            ours.objects.link(obj)
-        else:
-            if rest is None:
-                rest = bpy.data.collections.new("Scene Objects")
-                rest["holotime_rest"] = True
-                scene.collection.children.link(rest)
-            rest.objects.link(obj)
+        catcher = bool(obj.get("holotime_catcher"))
+        mark = "splats" if obj.holotime.is_scene else "shadows" if catcher else "rest"
+        _collection(scene, mark).objects.link(obj)
         scene.collection.objects.unlink(obj)
-    return ours
+
+
+def _collection(scene: bpy.types.Scene, mark: str) -> bpy.types.Collection:
+    found = next((c for c in scene.collection.children if c.get(f"holotime_{mark}")), None)
+    if found is None:
+        found = bpy.data.collections.new({"splats": COLLECTION, "shadows": SHADOWS, "rest": "Scene Objects"}[mark])
+        found[f"holotime_{mark}"] = True
+        scene.collection.children.link(found)
+    return found
 
 
 def _exr(scene: bpy.types.Scene) -> None:
@@ -72,9 +77,13 @@ def _exr(scene: bpy.types.Scene) -> None:
 def _tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
     """The scene's compositing tree, emptied. Since 5.0 it is a node group of its own."""
     if hasattr(scene, "compositing_node_group"):
-        tree = bpy.data.node_groups.new(TREE, "CompositorNodeTree")
-        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-        scene.compositing_node_group = tree
+        tree = scene.compositing_node_group
+        if tree is None or not tree.get("holotime_compositing"):
+            tree = bpy.data.node_groups.new(TREE, "CompositorNodeTree")
+            tree["holotime_compositing"] = True
+            tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+            scene.compositing_node_group = tree
+        tree.nodes.clear()
     else:
         scene.use_nodes = True
         tree = scene.node_tree
@@ -83,10 +92,13 @@ def _tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
     return tree
 
 
-def _build(g: Graph, tree: bpy.types.NodeTree, scene: bpy.types.Scene) -> None:
-    layers = {name: g.add("CompositorNodeRLayers", layer=name, scene=scene) for name in (SPLATS, REST, WORLD)}
+def _build(g: Graph, tree: bpy.types.NodeTree, scene: bpy.types.Scene, names: tuple[str, ...]) -> None:
+    layers = {name: g.add("CompositorNodeRLayers", layer=name, scene=scene) for name in names}
+    splats = layers[SPLATS].outputs["Image"]
+    if SHADOWS in layers:
+        splats = _mix(g, "MULTIPLY", splats, _math(g, "SUBTRACT", 1.0, layers[SHADOWS].outputs["Alpha"]))
     # Film transparency leaves the world out of every picture; its own pass has it.
-    both = _mix(g, "ADD", layers[SPLATS].outputs["Image"], layers[REST].outputs["Image"])
+    both = _mix(g, "ADD", splats, layers[REST].outputs["Image"])
     alpha = _math(g, "ADD", layers[SPLATS].outputs["Alpha"], layers[REST].outputs["Alpha"])
     left = _math(g, "SUBTRACT", 1.0, alpha)
     environment = next(s for s in layers[WORLD].outputs if s.name in _ENVIRONMENT and s.enabled)

@@ -6,6 +6,7 @@ from mathutils import Vector
 
 from ..scene_import.graph import Graph
 from .estimate import Light, estimate
+from .let_through import let_light_through
 
 SUN, ENVIRONMENT = "HoloTime Sun", "HoloTime Light"
 SUN_ANGLE = 0.02  # radians: softer than the real sun, as haze makes it
@@ -42,6 +43,7 @@ def pixels_of(path: str) -> np.ndarray:
 def apply(scene: bpy.types.Scene, picture: np.ndarray, heading: float = 0.0) -> Light:
     """Light the scene by a panorama's picture; what the camera sees of the world stays as it is."""
     light = estimate(picture)
+    let_light_through(scene)
     _environment(scene, light)
     _sun(scene, light, heading)
     return light

@@ -4,6 +4,7 @@ import bpy
 from bl_operators.presets import AddPresetBase
 
 SETTINGS = "bpy.context.scene.holotime"
+MOTION = ("frames", "fps", "strength", "use_direction", "direction", "enhance_fps", "enhance_scale")
 VIDEO = (  # the player first: it sets others
     *("vr_target", "vr_projection", "vr_width", "vr_eye_distance", "vr_codec", "vr_bits", "vr_quality", "vr_behind"),
     *("vr_camera", "vr_level", "vr_dome", "vr_repeat", "vr_speed", "vr_phase", "vr_seconds", "vr_fps"),
@@ -18,7 +19,7 @@ class HOLOTIME_OT_motion_preset_add(AddPresetBase, bpy.types.Operator):
     preset_menu = "HOLOTIME_PT_motion_presets"
     preset_subdir = "holotime/motion"
     preset_defines = (f"settings = {SETTINGS}",)
-    preset_values = tuple(f"settings.{name}" for name in ("frames", "fps", "strength", "use_direction", "direction"))
+    preset_values = tuple(f"settings.{name}" for name in MOTION)
 
 
 class HOLOTIME_OT_quality_preset_add(AddPresetBase, bpy.types.Operator):

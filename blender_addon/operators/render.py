@@ -8,7 +8,7 @@ from .scene import active_scene_object, has_scene
 
 
 class HOLOTIME_OT_setup_vr(bpy.types.Operator):
-    """Set this scene up so that Cycles renders a 360° video: panoramic camera, spherical stereo, top-bottom, MP4"""
+    """Set this scene up so that Cycles renders the video as it is set above: panoramic camera, spherical stereo, MP4"""
 
     bl_idname = "holotime.setup_vr"
     bl_label = "Set Up Cycles VR"
@@ -19,14 +19,18 @@ class HOLOTIME_OT_setup_vr(bpy.types.Operator):
         from ..cycles_setup import stereo
 
         settings = context.scene.holotime
-        if settings.vr_projection == "perspective":
-            self.report({"ERROR"}, "A flat video needs no setting up: render the animation with the scene's camera.")
+        if settings.vr_projection not in stereo.SHAPES:
+            why = {
+                "perspective": "A flat video needs no setting up: render the animation with the scene's camera.",
+                "cubemap": "Cycles renders no cube maps: choose another projection, or have the sidecar render it.",
+            }
+            self.report({"ERROR"}, why[settings.vr_projection])
             return {"CANCELLED"}
         try:
             stereo.set_up(
                 context.scene,
                 active_scene_object(context),
-                stereo=settings.vr_projection == "ods",
+                projection=settings.vr_projection,
                 width=settings.vr_width,
                 eye_distance=settings.vr_eye_distance,
             )
@@ -85,7 +89,8 @@ class HOLOTIME_OT_estimate_light(bpy.types.Operator):
 
 
 class HOLOTIME_OT_add_shadow_catcher(bpy.types.Operator):
-    """Add a mesh in the shape of the world that catches the shadows of your objects (Cycles)"""
+    """Let the splats catch the shadows of your objects (Cycles): a mesh in the shape of the world, rendered in a \
+layer of its own; sets up compositing"""
 
     bl_idname = "holotime.add_shadow_catcher"
     bl_label = "Shadow Catcher"
@@ -98,9 +103,11 @@ class HOLOTIME_OT_add_shadow_catcher(bpy.types.Operator):
 
     def execute(self, context):
         """Make it for the active HoloTime scene."""
+        from ..cycles_setup import layers
         from ..lighting import catcher
 
         catcher.make(context.scene, active_scene_object(context))
+        layers.set_up(context.scene)
         return {"FINISHED"}
 
 

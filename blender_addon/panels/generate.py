@@ -4,20 +4,23 @@ import bpy
 
 from .. import client, job_list, results
 from ..client import forecast, tasks
-from ..operators.jobs import generate_params
+from ..operators.jobs import generate_params, why_not
 from .common import Panel, column, duration, lines, memory, written
 
 STAGES = {  # as the sidecar names them -> as an artist reads them
     "starting": "Starting",
-    "panorama": "Reading the panorama",
+    "panorama": "Panorama",
     "perceive": "Finding distance",
     "animate": "Animating",
+    "enhance": "Enhancing",
+    "export": "Writing",
     "track": "Following what moves",
     "reconstruct": "Building the world",
     "report": "Writing the report",
     "render": "Rendering",
 }
 ICONS = {"succeeded": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL", "queued": "SORTTIME"}
+KINDS = {"generate": "WORLD", "panorama": "IMAGE_DATA", "render": "FILE_MOVIE", "export": "EXPORT"}
 WORDS = {"sending": "sending", "queued": "waiting", "succeeded": "done", "failed": "failed", "cancelled": "stopped"}
 
 
@@ -36,7 +39,7 @@ class HOLOTIME_UL_jobs(bpy.types.UIList):
         if picture:
             split.label(text=item.title, icon_value=picture)
         else:
-            split.label(text=item.title, icon="WORLD" if job.kind == "generate" else "FILE_MOVIE")
+            split.label(text=item.title, icon=KINDS.get(job.kind, "FILE"))
         if job.status == "running":
             split.progress(factor=job.fraction, text=f"{100 * job.fraction:.0f} %")
         else:
@@ -69,8 +72,8 @@ class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
         row = layout.row()
         row.scale_y = 1.5
         row.operator("holotime.generate", icon="OUTLINER_OB_POINTCLOUD")
-        if not settings.panorama:
-            layout.label(text="Choose a panorama first (World)", icon="INFO")
+        if reason := why_not(settings):
+            lines(layout, context, reason, "INFO")
         elif not client.active():
             layout.label(text="Start or connect a sidecar first", icon="INFO")
         self._tasks(layout)

@@ -1,11 +1,15 @@
 """Scene: the imported worlds, how they play and look, where their files are."""
 
+import json
+
 import bpy
 
+from ..models import ALLOWED, REFUSED
 from ..operators.files import lost_files
 from ..viewport import handlers
 from .common import Panel, column, lines
 
+NOTES = 8  # of a report that are shown; it has them all
 PLAYBACK = (
     ("Offset", "Offset (s)"),
     ("Speed", "Speed"),
@@ -130,4 +134,32 @@ class HOLOTIME_PT_files(_NeedsScene, bpy.types.Panel):
         layout.operator_menu_enum("holotime.export_scene", "format", text="Export by the Sidecar", icon="EXPORT")
 
 
-CLASSES = (HOLOTIME_PT_scene, HOLOTIME_PT_look, HOLOTIME_PT_playback, HOLOTIME_PT_files)
+class HOLOTIME_PT_made(_NeedsScene, bpy.types.Panel):
+    """Which backends and models made the scene, and what may be done with it"""
+
+    bl_idname = "HOLOTIME_PT_made"
+    bl_label = "How It Was Made"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context):
+        """Backends, licences, notes."""
+        obj, _ = chosen(context)
+        made = json.loads(obj.holotime.made) if obj and obj.holotime.made else {}
+        layout = self.layout
+        if not made:
+            layout.label(text="This scene came without a report", icon="INFO")
+            return
+        col = layout.column(align=True)
+        for stage, backend in made.get("backends", {}).items():
+            split = col.split(factor=0.36)
+            split.label(text=stage.capitalize())
+            split.label(text=str(backend))
+        for model in made.get("models", []):
+            words = {True: ALLOWED, False: REFUSED}.get(model.get("commercial_use"), "see its terms")
+            icon = "ERROR" if model.get("commercial_use") is False else "INFO"
+            lines(layout, context, f"{model.get('name')}, {model.get('licence')}: {words}", icon)
+        for note in made.get("notes", [])[:NOTES]:
+            lines(layout, context, str(note), "DOT")
+
+
+CLASSES = (HOLOTIME_PT_scene, HOLOTIME_PT_look, HOLOTIME_PT_playback, HOLOTIME_PT_files, HOLOTIME_PT_made)

@@ -13,7 +13,10 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..models import ANIMATORS, PANORAMAS, items
 from .common import RELATIVE
+
+OWN_MODEL = ("OWN", "Another", "A model of your own, by its hub id or folder")
 
 
 class HoloTimeStroke(bpy.types.PropertyGroup):
@@ -39,6 +42,7 @@ class WorldSettings:
             ("ENVIRONMENT", "World", "This scene's own world environment", "WORLD", 1),
             ("RENDER", "Scene", "A 360° render of this scene, from its camera", "SCENE", 2),
             ("PROMPT", "Text", "A sentence, turned into a panorama by the sidecar", "TEXT", 3),
+            ("PHOTO", "Photo", "An ordinary photo, continued all around by the sidecar", "CAMERA_DATA", 4),
         ),
     )
     panorama: StringProperty(
@@ -48,6 +52,36 @@ class WorldSettings:
         options=RELATIVE,
     )
     prompt: StringProperty(name="Prompt", description="What the panorama shows; steers which parts move")
+    panorama_model: EnumProperty(
+        name="Model", description="What draws the panorama", items=(*items(PANORAMAS), OWN_MODEL)
+    )
+    panorama_own_model: StringProperty(
+        name="Own Model",
+        description="A hub id, or the folder of a diffusers pipeline on the sidecar's computer",
+    )
+    photo: StringProperty(
+        name="Photo",
+        description="An ordinary photo; what it does not show is drawn by the model",
+        subtype="FILE_PATH",
+        options=RELATIVE,
+    )
+    photo_fov: FloatProperty(
+        name="Field of View",
+        description="What the photo sees from left to right; 0: as its file says",
+        subtype="ANGLE",
+        min=0.0,
+        max=radians(170),
+    )
+    photo_yaw: FloatProperty(
+        name="Heading",
+        description="Where the photo looks, from the panorama's middle to the right",
+        subtype="ANGLE",
+        min=radians(-360),
+        max=radians(360),
+    )
+    photo_pitch: FloatProperty(
+        name="Pitch", description="Where the photo looks, upwards", subtype="ANGLE", min=radians(-90), max=radians(90)
+    )
     fit: EnumProperty(
         name="Other Shapes",
         description="What to do with an image that is not 2:1",
@@ -81,10 +115,46 @@ class MotionSettings:
     animator: EnumProperty(
         name="Animator",
         description="What makes the picture move",
+        items=items(ANIMATORS),
+    )
+    video_model: StringProperty(
+        name="Own Model",
+        description="Another model of this family: name, hub id, or folder on the sidecar's computer; empty: the usual",
+    )
+    video_loop: EnumProperty(
+        name="Repeat",
+        description="How the clip of a video model is made to repeat",
         items=(
-            ("flow", "Flow", "Seamless loops of water, clouds, leaves and fire; runs on any computer"),
-            ("holotime", "Panoramic Animator", "The diffusion model; needs its weights and a large GPU"),
+            ("none", "Not at All", "It has a beginning and an end"),
+            ("fade", "Fade", "The end is blended into the beginning"),
+            ("bounce", "Bounce", "It plays forth and back"),
         ),
+    )
+    diffusion_quality: EnumProperty(
+        name="Quality",
+        description="How the diffusion model works",
+        items=(("exact", "Exact", "Every step as published"), ("fast", "Fast", "Fewer or cheaper steps")),
+    )
+    diffusion_memory: EnumProperty(
+        name="Memory",
+        description="How much of the graphics card the diffusion model may take",
+        items=(
+            ("auto", "Automatic", "What fits"),
+            ("low", "Low", "8 GB do; slower"),
+            ("high", "High", "Everything stays on the card"),
+        ),
+    )
+    enhance_fps: FloatProperty(
+        name="More Frames",
+        description="Frames per second to which the clip is interpolated; 0: as it is",
+        min=0.0,
+        max=240.0,
+        precision=2,
+    )
+    enhance_scale: EnumProperty(
+        name="Enlarge",
+        description="How many times as wide and high the clip is made, by super-resolution where its model is there",
+        items=(("1", "Off", "As it is"), ("2", "2 ×", "Twice as wide"), ("4", "4 ×", "Four times as wide")),
     )
     frames: IntProperty(name="Frames", description="Frames of the clip", default=24, min=1, max=600)
     fps: FloatProperty(name="Frame Rate", description="Frames of the clip per second", default=12.0, min=1.0, max=120.0)

@@ -22,6 +22,9 @@ class HoloTimeObjectSettings(bpy.types.PropertyGroup):
     safe_walk: StringProperty(
         name="Safe Volume", description="How far a camera may go, as the sidecar measured it", options={"HIDDEN"}
     )
+    made: StringProperty(
+        name="How It Was Made", description="Backends, models and notes of the report, as JSON", options={"HIDDEN"}
+    )
     loop: BoolProperty(name="Loop", description="The clip repeats without a jump")
     display: EnumProperty(
         name="Show As",

@@ -119,8 +119,19 @@ def test_vr_is_set_up(holotime, tmp_path):
     video = next(tmp_path.glob("vr*.mp4"))
     clip = bpy.data.movieclips.load(str(video))
     assert tuple(clip.size) == (256, 256)  # one 2:1 panorama above another
+    scene.holotime.vr_projection, scene.holotime.vr_width = "vr180", 64
+    assert bpy.ops.holotime.setup_vr() == {"FINISHED"}
+    scene.render.filepath = str(tmp_path / "half")
+    bpy.ops.render.render(animation=True)
+    clip = bpy.data.movieclips.load(str(next(tmp_path.glob("half*.mp4"))))
+    assert tuple(clip.size) == (128, 64)  # two squares beside each other
+    assert scene.camera.data.longitude_max == pytest.approx(math.pi / 2)
+    scene.holotime.vr_projection = "cubemap"
+    with pytest.raises(RuntimeError, match="no cube maps"):
+        bpy.ops.holotime.setup_vr()
     scene.holotime.vr_projection = "equirect"
     bpy.ops.holotime.setup_vr()
+    assert scene.camera.data.longitude_max == pytest.approx(math.pi)
     assert not scene.render.use_multiview
     assert len([o for o in scene.objects if o.type == "CAMERA"]) == 1
 
@@ -199,3 +210,29 @@ def test_the_shadow_catcher_has_the_worlds_shape(holotime, tmp_path):
     assert max(lengths) == pytest.approx(3.94, abs=0.01)
     bpy.ops.holotime.add_shadow_catcher()
     assert len([o for o in bpy.context.scene.objects if o.is_shadow_catcher]) == 1
+
+
+def test_objects_throw_shadows_onto_splats(holotime, tmp_path):
+    """Under a sun from above, the splats below a box get darker, and nothing else does."""
+    ball = scenes.panorama_scene(np.full((16, 32, 3), 0.5), distance=4.0)
+    bpy.ops.holotime.import_scene(filepath=str(scenes.write_scene(tmp_path / "ball.safetensors", ball)))
+    scene = bpy.context.scene
+    black_world()
+    sun = bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
+    sun.data.energy = 3.0
+    scene.collection.objects.link(sun)
+    box = cube((0, 1.5, -1.5), 1.2, (0, 0, 0))
+    box.visible_camera = False  # only its shadow is seen
+    flat_camera((0, 0, 0), (0, 1.5, -2.6))
+    scene.render.engine, scene.cycles.samples = "CYCLES", 1
+    for _ in range(2):  # again: nothing doubles
+        assert bpy.ops.holotime.add_shadow_catcher() == {"FINISHED"}
+        assert len([layer for layer in scene.view_layers if layer.use]) == 4
+    assert len(bpy.data.node_groups) == len({tree.name.split(".")[0] for tree in bpy.data.node_groups})
+    scene.view_layers["HoloTime Shadows"].samples = 16
+    shadowed = still(tmp_path / "shadowed.png", 48, 48)
+    box.hide_render = True
+    darker = (still(tmp_path / "free.png", 48, 48) - shadowed).mean(-1)
+    assert 0.02 < (darker > 0.1).mean() < 0.6
+    assert np.median(np.abs(darker)) < 0.02
+    assert darker.min() > -0.1
