@@ -22,12 +22,18 @@ MEGA = 1e-6
 def workload(kind: str, params: dict[str, Any]) -> float:
     """How much a job is to do, in megapixels over all frames; stages take about in proportion to it."""
     if kind == "generate":
-        return _number(params, "width") ** 2 * _number(params, "frames") * MEGA
+        return _number(params, "width") ** 2 * _number(params, "frames") * _enhanced(params) * MEGA
     if kind == "render":
         return frame_megapixels(params) * _seconds(params) * _number(params, "fps")
     if kind == "panorama":
         return _number(params, "width", 2048.0) ** 2 / 2 * MEGA
     return MEGA
+
+
+def _enhanced(params: dict[str, Any]) -> float:
+    """How many times the pixels that the clip has when it is made, after it is enhanced."""
+    fps = _number(params, "enhance_fps", 0.0)
+    return _number(params, "enhance_scale", 1.0) ** 2 * (fps / _number(params, "fps", 12.0) if fps > 0 else 1.0)
 
 
 def frame_megapixels(params: dict[str, Any]) -> float:

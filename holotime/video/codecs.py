@@ -147,13 +147,18 @@ class Encoder:
     hardware: bool  # runs on NVENC
     note: str  # why not on hardware; empty if it is, or nobody asked
 
-    def options(self, crf: int, effort: Effort, gop: int, pixels: int, threads: int) -> dict[str, str]:
+    def options(
+        self, crf: int, effort: Effort, gop: int, pixels: int, threads: int, grain: bool = False
+    ) -> dict[str, str]:
         """FFmpeg options for pictures of ``pixels`` pixels, closed groups of ``gop`` frames and a number of threads.
+
+        ``grain``: fine grain is kept rather than smoothed away (x264 and x265).
 
         All of them are set here, so that a resumed render writes the same bytes: nothing is left to what the machine
         happens to have at that moment.
         """
         preset, large = self.codec.effort[effort], pixels > LARGE
+        tune = {"tune": "grain"} if grain else {}
         if self.hardware:
             speed = {"fast": "p2", "balanced": "p5", "best": "p7"}[effort]
             options = {"preset": speed, "rc": "vbr", "cq": str(crf), "b": "0", "g": str(gop), "forced-idr": "1"}
@@ -163,11 +168,11 @@ class Encoder:
             params = "open-gop=0:mvrange=511"
             if large:  # a picture in slices needs one picture's memory; a picture for each thread needs all of theirs
                 params += f":sliced-threads=1:slices={threads}:rc-lookahead=8:sync-lookahead=0"
-            return {"crf": str(crf), "preset": preset, "g": str(gop), "x264-params": params}
+            return {"crf": str(crf), "preset": preset, **tune, "g": str(gop), "x264-params": params}
         if self.name == "libx265":
             params = f"open-gop=0:keyint={gop}:min-keyint=1:frame-threads={2 if large else 3}:pools={threads}"
             params += f":log-level=error:rc-lookahead={8 if large else 20}:lookahead-slices=0"
-            return {"crf": str(crf), "preset": preset, "x265-params": params}
+            return {"crf": str(crf), "preset": preset, **tune, "x265-params": params}
         if self.name == "libsvtav1":
             # No lookahead: with one given, SVT-AV1 4.1 wrote other bytes in three runs of ten. "lp" is a level of
             # parallelism from 1 to 6, and of memory.

@@ -63,6 +63,7 @@ class EncodeSettings:
     gop: int  # frames from one key frame to the next; groups are closed
     threads: int  # of the encoder
     container: str  # FFmpeg's name of the file format: mp4 or mov
+    grain: bool = False  # fine grain is kept
 
 
 class SegmentWriter:
@@ -73,7 +74,12 @@ class SegmentWriter:
         encoder = settings.encoder
         self.container: Any = av.open(str(path), "w", format=settings.container)
         options = encoder.options(
-            settings.crf, settings.effort, settings.gop, settings.width * settings.height, settings.threads
+            settings.crf,
+            settings.effort,
+            settings.gop,
+            settings.width * settings.height,
+            settings.threads,
+            settings.grain,
         )
         stream: Any = self.container.add_stream(encoder.name, rate=settings.rate, options=options)
         self.stream = stream

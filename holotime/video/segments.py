@@ -52,6 +52,7 @@ class VideoSpec:
     hardware: Hardware = "auto"  # auto, off, or only
     segment_seconds: float = 2.0  # of film that are lost at most when a render is killed
     key_seconds: float = 1.0  # of film between key frames: a player jumps to these
+    grain: bool = False  # keep fine grain: smoothed away everywhere but at the picture's borders it would leave a seam
 
     def encoder(self, suffix: str) -> Encoder:
         """The encoder for this video in a file with this ending; InputError when the video cannot be written so."""
@@ -156,6 +157,7 @@ def write_video(
         gop=gop,
         threads=threads,
         container=output.suffix.lower()[1:],
+        grain=spec.grain,
     )
     length = gop * max(1, round(spec.segment_seconds / spec.key_seconds))
     segments = [

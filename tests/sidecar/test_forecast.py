@@ -78,3 +78,10 @@ def test_the_server_counts_without_loading_the_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_enhanced_clip_is_more_to_do() -> None:
+    plain = workload("generate", {"fps": 12.0})
+    assert workload("generate", {"fps": 12.0, "enhance_scale": 2}) == pytest.approx(4 * plain)
+    assert workload("generate", {"fps": 12.0, "enhance_scale": 2, "enhance_fps": 30.0}) == pytest.approx(10 * plain)
+    assert workload("generate", {"enhance_scale": "big", "enhance_fps": -3}) == workload("generate", {})
