@@ -310,3 +310,27 @@ def test_undo_takes_the_import_back(holotime, tmp_path):
     assert len(bpy.context.scene.objects) == 1
     bpy.ops.ed.undo()
     assert len(bpy.context.scene.objects) == 0
+
+
+@pytest.mark.parametrize("harm", ["group", "nodes"])
+def test_undo_while_the_nodes_are_made_begins_them_again(holotime, tmp_path, harm):
+    from bl_ext.user_default.holotime.scene_import.scene_nodes import UNFINISHED, finished, scene_group_steps
+
+    steps = scene_group_steps()
+    for _ in range(40):
+        next(steps)
+    (group,) = [tree for tree in bpy.data.node_groups if UNFINISHED in tree]
+    assert 20 < len(group.nodes) < 45
+    if harm == "group":
+        bpy.data.node_groups.remove(group)
+    else:
+        for node in list(group.nodes)[-5:]:
+            group.nodes.remove(node)
+    made = finished(steps)
+    assert [tree for tree in bpy.data.node_groups if UNFINISHED in tree] == []
+    assert len(made.nodes) > 100
+    tensors = scenes.random_scene()
+    bpy.ops.holotime.import_scene(filepath=str(scenes.write_scene(tmp_path / "s.safetensors", tensors)))
+    assert bpy.context.object.modifiers[0].node_group == made
+    position, alpha = scenes.formula(tensors, 0.0)
+    np.testing.assert_allclose(evaluated_points(bpy.context.object)[0], position[alpha >= 1 / 255], atol=2e-4)
