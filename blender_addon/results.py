@@ -154,6 +154,8 @@ def use_panorama(scene_name: str, path: Path) -> None:
     if scene and path.is_file():
         scene.holotime.panorama = portable(path)
         panorama_view.refresh()
+        if not bpy.app.background:
+            bpy.ops.ed.undo_push(message="Make HoloTime Panorama")
 
 
 def failed(error: Exception) -> None:

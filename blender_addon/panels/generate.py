@@ -30,18 +30,19 @@ class HOLOTIME_UL_jobs(bpy.types.UIList):
     bl_idname = "HOLOTIME_UL_jobs"
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flt_flag=0):
-        """One row: picture, name, how far it is."""
+        """One row: picture, name, how far it is and how long it will take."""
         job = client.jobs.get(item.name)
         if job is None:
             return
-        split = layout.split(factor=0.56)
+        split = layout.split(factor=0.5)
         picture = job_list.thumbnail(job)
         if picture:
             split.label(text=item.title, icon_value=picture)
         else:
             split.label(text=item.title, icon=KINDS.get(job.kind, "FILE"))
         if job.status == "running":
-            split.progress(factor=job.fraction, text=f"{100 * job.fraction:.0f} %")
+            left = f", {duration(job.eta)}" if job.eta is not None else ""
+            split.progress(factor=job.fraction, text=f"{100 * job.fraction:.0f} %{left}")
         else:
             split.label(text=WORDS.get(job.status, job.status), icon=ICONS.get(job.status, "SORTTIME"))
 

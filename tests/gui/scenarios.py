@@ -120,6 +120,9 @@ def album(robot):
     bpy.ops.holotime.connect()
     yield client.connected
     yield from photographs(robot, ("world", "motion", "generate"), "idle")
+    settings.world_source, settings.animator = "PROMPT", "ltx"
+    yield from photographs(robot, ("world", "motion"), "models")
+    settings.world_source, settings.animator = "IMAGE", "flow"
     bpy.ops.holotime.generate()
     bpy.ops.holotime.generate()  # a second one, which waits
     first = next(iter(client.jobs.values()))

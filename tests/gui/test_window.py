@@ -35,6 +35,7 @@ def test_the_whole_job_by_clicks(run, connection_file, panorama):
 
 STATES = {
     "idle": ("world", "motion", "generate"),
+    "models": ("world", "motion"),
     "running": ("generate",),
     "done": ("generate", "scene", "cameras", "render"),
     "refused": ("render",),
