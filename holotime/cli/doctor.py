@@ -18,6 +18,8 @@ PACKAGES = (
     "gsplat",
     "diffusers",
     "transformers",
+    "accelerate",
+    "peft",
     "usd-core",
 )
 

@@ -14,14 +14,13 @@ REACH = math.radians(12)  # how far from a photo's border its colours lead the p
 def lanczos(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     """A panorama [h, 2h, 3] at [height, 2 * height, 3], windowed sinc, round the seam and over the poles."""
     if height <= image.shape[0]:
-        smaller: NDArray[np.uint8] = sphere.resize(image, height)
-        return smaller
+        return sphere.resize(image, height)
     margin = 8
     scale = image.shape[0] / height
     padded = np.ascontiguousarray(sphere.pad(image, margin, margin))
     x, y = ((np.arange(n, dtype=np.float64) + 0.5) * scale - 0.5 + margin for n in (2 * height, height))
     columns, rows = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
-    return cv2.remap(padded, columns, rows, cv2.INTER_LANCZOS4)
+    return np.asarray(cv2.remap(padded, columns, rows, cv2.INTER_LANCZOS4), np.uint8)
 
 
 def join(made: NDArray[np.uint8], given: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:

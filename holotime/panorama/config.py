@@ -1,6 +1,6 @@
 """What may be chosen when a panorama is made, and the models that are known by a short name."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holotime.config import setting
 from holotime.errors import InputError
@@ -50,17 +50,14 @@ class Recipe:
     trigger: str = ""  # words that the LoRA was trained with; they go before the prompt
     width: int = 0  # pixels it draws best; 0: by the size that its configuration states
     steps: int = 30  # denoising steps
-    guidance: float = 7.0  # classifier-free, or embedded in the model
+    guidance: float = 0.0  # classifier-free, or embedded in the model; 0: as its family usually has it
     fill: str = ""  # the inpainting model of the same family, for photos
-    fill_guidance: float = 7.0  # of that one
 
 
 RECIPES = {
-    "flux": Recipe(
-        "flux-dev", "flux-panorama-lora", "HDRI panoramic view of TOK", 2048, 28, 3.5, "flux-fill", fill_guidance=30.0
-    ),
-    "sdxl": Recipe("sdxl", "sdxl-360-lora", "360 view", 1536, 30, 7.0, "sdxl-inpaint"),
-    "sd15": Recipe("sd15", "sd15-360-lora", "360-degree panorama, qxj", 1024, 30, 7.0, "sd15-inpaint"),
+    "flux": Recipe("flux-dev", "flux-panorama-lora", "HDRI panoramic view of TOK", 2048, 28, fill="flux-fill"),
+    "sdxl": Recipe("sdxl", "sdxl-360-lora", "360 view", 1536, fill="sdxl-inpaint"),
+    "sd15": Recipe("sd15", "sd15-360-lora", "360-degree panorama, qxj", 1024, fill="sd15-inpaint"),
 }
 
 
@@ -73,14 +70,7 @@ def recipe_of(model: str) -> Recipe:
     registered = model_of(model)
     for recipe in RECIPES.values():
         if registered is not None and registered.name in (recipe.model, recipe.fill):
-            return Recipe(
-                registered.name,
-                recipe.lora,
-                recipe.trigger,
-                recipe.width,
-                recipe.steps,
-                recipe.fill_guidance if registered.name == recipe.fill else recipe.guidance,
-            )
+            return replace(recipe, model=registered.name, fill="")
     return Recipe(model)
 
 

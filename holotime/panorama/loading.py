@@ -139,7 +139,6 @@ def choose(config: PanoramaConfig, *, photo: bool) -> Chosen:
     if photo and recipe.fill:
         try:
             files = find_pipeline(recipe.fill, FAMILIES, "panoramas")
-            recipe = replace(recipe, guidance=recipe.fill_guidance)
         except BackendUnavailable as error:
             try:
                 files = find_pipeline(recipe.model, FAMILIES, "panoramas")
@@ -232,7 +231,7 @@ def _check_name(name: str) -> None:
     """Refuse a name that can be no model, with the closest ones."""
     pictures = [m.name for m in MODELS.values() if m.repository and "picture" in m.about and "video" not in m.about]
     known = [*RECIPES, *pictures]
-    if name in known or name in MODELS or is_hub_id(name) or Path(name).is_dir():
+    if name in known or name in MODELS or is_hub_id(name) or Path(name).exists():
         return
     near = difflib.get_close_matches(name.casefold(), known, 3, 0.5)
     meant = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(RECIPES)}."
@@ -241,4 +240,6 @@ def _check_name(name: str) -> None:
 
 def _short(name: str) -> str:
     """A name for reports: a folder's or a file's own, without what lies above it."""
-    return name if name in MODELS or (is_hub_id(name) and not Path(name).exists()) else Path(name).stem
+    if name in MODELS or not Path(name).exists():
+        return name
+    return Path(name).stem if Path(name).is_file() else Path(name).resolve().name

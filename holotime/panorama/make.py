@@ -253,7 +253,7 @@ class _Run:
         return self.network.channels_in > self.codec.channels
 
     def _guidance(self) -> float:
-        return self.config.guidance or self.chosen.recipe.guidance
+        return self.config.guidance or self.chosen.recipe.guidance or self.network.usual_guidance(self._fills())
 
     def _usual(self) -> tuple[int, float]:
         return self.steps, self._guidance()

@@ -70,6 +70,10 @@ class Network(ABC):
         """The ``fill`` of an inpainting model from mask [1, 1, H, W] (1: make it) and the latent [1, C, h, w] of the
         picture with grey there."""
 
+    def usual_guidance(self, fills: bool) -> float:
+        """Guidance that models of this family are used with; ``fills``: an inpainting one."""
+        return 7.0
+
     def step_of(self, columns: int) -> int:
         """Latent columns by which a turn of the latent is exactly a turn of the result."""
         return self.unit
@@ -177,6 +181,9 @@ class FluxNetwork(Network):
     @property
     def channels_in(self) -> int:
         return self.denoiser.config.in_channels // 4
+
+    def usual_guidance(self, fills: bool) -> float:
+        return 30.0 if fills else 3.5
 
     def guided(self, guidance: float) -> bool:
         return False  # guidance is one of its inputs

@@ -75,7 +75,7 @@ def calm(image: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
         angle *= 2**0.5
     size = patch_size(width, 2)
     blurred = cv2.GaussianBlur(take(out, name, size), (0, 0), max(angle * 0.5 * size / math.tan(FOV / 2), 0.5))
-    return put_back(out, name, blurred, math.radians(4), math.radians(20))
+    return put_back(out, name, np.asarray(blurred, np.uint8), math.radians(4), math.radians(20))
 
 
 def patch_size(width: int, unit: int) -> int:

@@ -101,7 +101,7 @@ def _absent(found: Status) -> str:
     """What to do about a model that is not here."""
     model = found.model
     size = f"about {model.approximate_gb:g} GB" if model.approximate_gb else "the hub knows its size"
-    gate = ", its licence has to be accepted on its page first" * model.gated
+    gate = ", its licence has to be accepted on its page first, then `hf auth login` or HF_TOKEN" * model.gated
     if not model.repository:
         file = model.files[found.paths.index(None)]
         return (

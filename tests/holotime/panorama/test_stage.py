@@ -147,7 +147,7 @@ def test_recipes_know_triggers_sizes_and_inpainting_models():
     flux = recipe_of("flux")
     assert (flux.trigger, flux.width) == ("HDRI panoramic view of TOK", 2048)
     assert recipe_of("black-forest-labs/FLUX.1-dev").lora == flux.lora
-    assert recipe_of("flux-fill").guidance == 30
+    assert recipe_of("flux-fill").trigger == flux.trigger
     assert recipe_of("somebody/else").lora == ""
 
 
