@@ -4,12 +4,11 @@
 
 Distances of the test set and of the ground-truth clips come from the real path (perceive_image, perceive_clip), the
 held-out panoramas of the generator are read by the bare network. Writes OUT/scores.json, OUT/test_set.jpg and, of the
-folders of pictures, OUT/sheet.jpg. Panoramas in EXR or HDR are developed for the screen first.
+folders of pictures, OUT/sheet.jpg. Panoramas in EXR are developed for the screen first.
 """
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -18,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from holotime import sphere
-from holotime.clip import read_clip
+from holotime.clip import Clip
 from holotime.perceive import perceive_clip, perceive_image
 from holotime.perceive.network import TRAINED_SIZE, load_network
 from training.generator import Generator
 from training.metrics import Overlap, distance_scores, edge_score, solid_angle
 from training.sheets import class_picture, distance_picture, write_sheet
 from training.testset import load as testset
-from training.testset.pack import develop
+from training.testset.format import develop
 from training.validate import held_out, validate
 
 STILL = 0.005  # log distance; a truth that changes less between frames stands still
@@ -73,7 +72,8 @@ def score_test_set(out: Path) -> dict:
 def score_clip(folder: Path) -> dict:
     """A ground-truth clip (frames/ and depth.npz) through perceive_clip; one free scale for the whole clip."""
     truth = np.load(folder / "depth.npz")["depth"].astype(np.float64)
-    clip = read_clip(folder / "frames")
+    files = sorted((folder / "frames").glob("*.png"))
+    clip = Clip(np.stack([cv2.imread(str(f))[..., ::-1] for f in files]))
     found = perceive_clip(clip).distance.astype(np.float64)
     if found.shape != truth.shape:
         found = np.stack([sphere.resize(f.astype(np.float32), *truth.shape[1:]) for f in found])
@@ -83,7 +83,7 @@ def score_clip(folder: Path) -> dict:
     ratio = np.where(found_sky, 1e3, np.where(found_sky, 1, found) * scale)[solid] / truth[solid]
     w = weight[solid] / weight[solid].sum()
     steady = solid[1:] & solid[:-1]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         steady &= np.abs(np.log(truth[1:] / truth[:-1])) < STILL
     return rounded(
         {
@@ -98,10 +98,12 @@ def score_clip(folder: Path) -> dict:
 
 def read_picture(file: Path) -> NDArray[np.uint8]:
     """A panorama of a file as [512, 1024, 3] sRGB."""
-    if file.suffix in (".exr", ".hdr"):
-        os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
-        linear = cv2.imread(str(file), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)[..., ::-1]
-        return develop(cv2.resize(linear, (1024, 512), interpolation=cv2.INTER_AREA), 0.18)
+    if file.suffix == ".exr":
+        import OpenEXR  # not on every training machine
+
+        with OpenEXR.File(str(file)) as opened:
+            linear = next(iter(opened.channels().values())).pixels[..., :3].astype(np.float32)
+        return develop(sphere.resize(linear, 512).clip(0), 0.18)
     return sphere.resize(np.ascontiguousarray(cv2.imread(str(file))[..., ::-1]), 512)
 
 
@@ -141,9 +143,7 @@ def main() -> None:
     for folder in sorted(args.gt4d.glob("*/depth.npz")) if args.gt4d else []:
         scores[folder.parent.name] = score_clip(folder.parent)
         print(folder.parent.name, json.dumps(scores[folder.parent.name]), flush=True)
-    files = sorted(
-        f for folder in args.pictures for f in folder.iterdir() if f.suffix in (".png", ".jpg", ".exr", ".hdr")
-    )
+    files = sorted(f for folder in args.pictures for f in folder.iterdir() if f.suffix in (".png", ".jpg", ".exr"))
     if files:
         draw_sheet(files, args.out)
     if args.procedural:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from holotime import sphere
 from holotime.perceive import SKY
-from training.testset.pack import DATA, NEAREST, NO_SURFACE, STEP
+from training.testset.format import DATA, NEAREST, NO_SURFACE, STEP
 
 SKY_FLOOR = 0.45  # clouds at the horizon still move with this share of the speed overhead
 
