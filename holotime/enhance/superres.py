@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from holotime import sphere
 from holotime.enhance.charts import charts_for, look_up, place
 from holotime.enhance.esrgan import CLOSENESS, Upscaler, load_network
-from holotime.errors import InputError
+from holotime.errors import InputError, OutOfMemory
 
 TILE = 192  # pixels of the small picture in a tile, without its overlap
+LEAST_TILE = 48
 POLE_MARGIN = 8  # rows and columns around a picture for Lanczos
 STEP = 8  # sides of charts are multiples of it
 
@@ -65,6 +66,7 @@ class Network:
     name: str
     models: tuple[str, ...]
     steady: bool = False
+    tile: int = TILE  # halved when the memory of the device is too small
 
     @classmethod
     def load(cls, path: Path, name: str, scale: int, device: torch.device) -> "Network":
@@ -116,20 +118,38 @@ class Network:
         across: list[tuple[int, int]] = [(0, 0), (margin, margin), (0, 0)]
         padded = np.pad(padded, across, mode="wrap" if wrap else "symmetric")
         out = np.empty((scale * height, scale * width, 3), np.uint8)
-        cells = list(tiles(height, width, TILE))
-        weight = next(self.network.parameters())
-        for n, (y, x, h, w) in enumerate(cells):
-            cut = np.ascontiguousarray(padded[y : y + h + 2 * margin, x : x + w + 2 * margin])
-            tensor = torch.from_numpy(cut).to(weight.device).permute(2, 0, 1)[None].to(weight.dtype) / 255
-            with torch.inference_mode():
-                big = self.network(tensor.contiguous(memory_format=torch.channels_last))
-                if self.network.scale > scale:
-                    big = F.avg_pool2d(big, self.network.scale // scale)
-            inner = big[0, :, scale * margin : scale * (margin + h), scale * margin : scale * (margin + w)]
-            values = (inner.float().clamp(0, 1) * 255 + 0.5).to(torch.uint8)
-            out[scale * y : scale * (y + h), scale * x : scale * (x + w)] = values.permute(1, 2, 0).cpu().numpy()
-            told((n + 1) / len(cells))
+        cells = list(tiles(height, width, self.tile))
+        n = 0
+        while n < len(cells):
+            y, x, h, w = cells[n]
+            cut = padded[y : y + h + 2 * margin, x : x + w + 2 * margin]
+            try:
+                big = self._tile(np.ascontiguousarray(cut), scale)
+            except torch.OutOfMemoryError as error:
+                if self.tile <= LEAST_TILE:
+                    raise OutOfMemory(
+                        f"{self.name} does not fit into the memory of the GPU, even in tiles of {self.tile} pixels. "
+                        "Close other programs that use it, or take a smaller network."
+                    ) from error
+                self.tile //= 2
+                cells, n = list(tiles(height, width, self.tile)), 0
+                torch.cuda.empty_cache()
+                continue
+            inner = big[:, scale * margin : scale * (margin + h), scale * margin : scale * (margin + w)]
+            out[scale * y : scale * (y + h), scale * x : scale * (x + w)] = inner.transpose(1, 2, 0)
+            n += 1
+            told(n / len(cells))
         return out
+
+    def _tile(self, cut: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+        """[3, scale h, scale w] of a flat picture [h, w, 3]."""
+        weight = next(self.network.parameters())
+        tensor = torch.from_numpy(cut).to(weight.device).permute(2, 0, 1)[None].to(weight.dtype) / 255
+        with torch.inference_mode():
+            big = self.network(tensor.contiguous(memory_format=torch.channels_last))
+            if self.network.scale > scale:
+                big = F.avg_pool2d(big, self.network.scale // scale)
+            return (big[0].float().clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
 
 
 def tiles(height: int, width: int, size: int) -> Iterator[tuple[int, int, int, int]]:

@@ -34,7 +34,8 @@ def list_models(json: JsonOption = False) -> None:
         licence = weights.licence_entry(name)
         where = ", ".join(map(str, found.paths)) if found.present else f"not here (about {model.approximate_gb:g} GB)"
         allowed = weights.commercial_words(model.commercial_use)
-        rows[name] = f"{model.about}; {model.source}; {model.licence}: {allowed}; {where}"
+        terms = f" ({model.terms})" if model.terms else ""
+        rows[name] = f"{model.about}; {model.source}; {model.licence}: {allowed}{terms}; {where}"
         details[name] = {
             **{key: licence[key] for key in ("licence", "commercial_use", "terms")},
             "about": model.about,

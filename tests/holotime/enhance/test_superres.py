@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from holotime import quality, sphere
-from holotime.enhance import superres
 from holotime.enhance.esrgan import RRDBNet, SRVGGNet, load_network
 from holotime.enhance.steady import steady
 from holotime.enhance.superres import Lanczos, Network, back_project, lanczos, tiles
-from holotime.errors import InputError
+from holotime.errors import InputError, OutOfMemory
 
 from .conftest import randomise, turned
 
@@ -124,16 +123,35 @@ def test_rolling_the_frame_rolls_the_result(own: int, scale: int) -> None:
     assert off[~band].mean() < 2, "the caps are resampled"
 
 
-def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_do_not_show() -> None:
     frame = turned(64, 0, TILTED)
     whole = enlarger(edgy()).enlarge(frame, quiet)
-    monkeypatch.setattr(superres, "TILE", 24)
     told: list[float] = []
-    tiled = enlarger(edgy()).enlarge(frame, told.append)
+    tiled = Network(edgy(), 2, "tiny", (), tile=24).enlarge(frame, told.append)
     assert np.abs(whole.astype(int) - tiled).max() <= 1
     assert len(told) > 10
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1)
+
+
+def test_too_little_memory_means_smaller_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = turned(64, 0, TILTED)
+    whole = enlarger(edgy()).enlarge(frame, quiet)
+    network = edgy()
+    forward, most = type(network).forward, 128 + 2 * 20
+
+    def limited(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[-1] >= most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, x)
+
+    monkeypatch.setattr(type(network), "forward", limited)
+    small = enlarger(network)
+    assert np.abs(small.enlarge(frame, quiet).astype(int) - whole).max() <= 1
+    assert small.tile == 96
+    most = 10
+    with pytest.raises(OutOfMemory, match="in tiles of 48 pixels"):
+        small.enlarge(frame, quiet)
 
 
 def test_no_seam_where_the_flat_network_shows_one() -> None:
