@@ -54,13 +54,22 @@ def fill_holes(picture: Picture, *, wrap: bool = True) -> NDArray[np.float32]:
     if trust.min() == 1:
         return straight
     weight = alpha * np.maximum(np.minimum(picture.distance, FARTHEST)[..., None] / FARTHEST, 1e-3) ** 2
-    levels = [np.concatenate([straight * weight, weight], axis=-1)]  # [H, W, 4] weighted colour, weight
-    while max(levels[-1].shape[:2]) > 1:
-        levels.append(_halve(levels[-1], wrap))
-    mixed = levels[-1]
-    for level in levels[-2:0:-1]:
+    whole = np.concatenate([straight * weight, weight], axis=-1)  # [H, W, 4] weighted colour, weight
+    levels = []
+    while max(whole.shape[:2]) > 1:
+        whole = _halve(whole, wrap)
+        levels.append(whole)
+    mixed = whole
+    for level in levels[-2::-1]:
         mixed = level + COARSER * _double(mixed, level.shape[:2], wrap)
-    if len(levels) > 1:
+    if levels:
         mixed = _double(mixed, alpha.shape[:2], wrap)
-    around = mixed[..., :3] / np.maximum(mixed[..., 3:], 1e-20)
-    return picture.color + (1 - alpha) * (trust * straight + (1 - trust) * around)
+    # color + (1 - alpha) * (trust * straight + (1 - trust) * around), in place: a headset's picture has 200 MB
+    around = mixed[..., :3]
+    around /= np.maximum(mixed[..., 3:], 1e-20)
+    around *= 1 - trust
+    straight *= trust
+    straight += around
+    straight *= 1 - alpha
+    straight += picture.color
+    return straight

@@ -55,6 +55,7 @@ SHAPES = {"equirect": (2, 1), "ods": (1, 1), "vr180": (2, 1), "fisheye": (1, 1),
 STEPS = {"equirect": 2, "ods": 2, "vr180": 4, "fisheye": 1, "cubemap": 3}  # the width is a multiple of this
 COVERED = 0.99  # alpha from which a pixel needs nothing behind it
 SURROUNDINGS = 1024  # most rows of the panorama that fills a cube map's holes
+BAND = 256  # rows that are converted at a time
 IPD = 0.064  # metres between the eyes of an average adult
 
 Behind = Literal["fill", "transparent"] | tuple[float, float, float]
@@ -211,15 +212,15 @@ class CpuRenderer:
         color = np.empty((height, width, 3), output.dtype)
         alpha = np.empty((height, width), np.float32) if output.alpha else None
         distance = np.empty((height, width), np.float32) if output.distance != "none" else None
-        panels = view.layout
-        pictures = [rasterize(gaussians, panel.camera) for panel in panels]
-        around = self._around(gaussians, view, pictures)
-        for panel, picture in zip(panels, pictures, strict=True):
+        around: NDArray | None = None
+        for panel in view.layout:
             part = panel.rows, panel.columns
-            finished = finish(picture, panel, output.behind, around)
-            if output.dtype == "uint8":
-                finished = (np.clip(finished, 0, 1) * 255 + 0.5).astype(np.uint8)
-            color[part] = finished
+            picture = rasterize(gaussians, panel.camera)
+            needs = self._needs_surroundings(view, picture)
+            if needs and around is None:
+                around = fill_holes(rasterize(gaussians, surrounding_camera(view)))
+            finished = finish(picture, panel, output.behind, around if needs else None)
+            color[part] = to_bytes(finished) if output.dtype == "uint8" else finished
             if alpha is not None:
                 circle = image_circle(panel.camera)
                 alpha[part] = picture.alpha if circle is None else picture.alpha * circle
@@ -228,18 +229,24 @@ class CpuRenderer:
         return Frame(color, alpha, distance)
 
     @staticmethod
-    def _around(gaussians: Gaussians, view: View, pictures: list[Picture]) -> NDArray | None:
-        """A filled panorama for the holes of a cube map, whose faces would each fill theirs differently."""
-        if view.projection != "cubemap" or view.output.behind != "fill":
-            return None
-        if min(float(picture.alpha.min()) for picture in pictures) >= COVERED:
-            return None
-        return fill_holes(rasterize(gaussians, surrounding_camera(view)))
+    def _needs_surroundings(view: View, picture: Picture) -> bool:
+        """Whether a face of a cube map has holes, which the six would each fill differently."""
+        filled = view.projection == "cubemap" and view.output.behind == "fill"
+        return filled and float(picture.alpha.min()) < COVERED
 
     def draw_many(self, shots: Iterable[tuple[View, float]]) -> Iterator[Frame]:
         """See :class:`Renderer`."""
         for view, seconds in shots:
             yield self.draw(view, seconds)
+
+
+def to_bytes(color: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Colours [h, w, 3] as rounded bytes, a band of rows after the other: a headset's picture has 200 MB."""
+    out = np.empty(color.shape, np.uint8)
+    for row in range(0, len(color), BAND):
+        band = slice(row, row + BAND)
+        out[band] = np.clip(color[band], 0, 1) * 255 + 0.5
+    return out
 
 
 def finish(picture: Picture, panel: Panel, behind: Behind, around: NDArray | None = None) -> NDArray[np.float32]:

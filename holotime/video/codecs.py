@@ -171,7 +171,9 @@ class Encoder:
             return {"crf": str(crf), "preset": preset, **tune, "g": str(gop), "x264-params": params}
         if self.name == "libx265":
             params = f"open-gop=0:keyint={gop}:min-keyint=1:frame-threads={2 if large else 3}:pools={threads}"
-            params += f":log-level=error:rc-lookahead={8 if large else 20}:lookahead-slices=0"
+            params += f":log-level=error:lookahead-slices=0:rc-lookahead={5 if large else 20}"
+            if large:  # a headset's picture that waits or is referred to costs 150 to 500 MB
+                params += ":bframes=3"
             return {"crf": str(crf), "preset": preset, **tune, "x265-params": params}
         if self.name == "libsvtav1":
             # No lookahead: with one given, SVT-AV1 4.1 wrote other bytes in three runs of ten. "lp" is a level of
@@ -191,13 +193,14 @@ def default_threads() -> int:
     return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def lanes(pixels: int, threads: int) -> int:
+def lanes(encoder: Encoder, pixels: int, threads: int) -> int:
     """How many encoders should work beside each other, each on a segment of its own, for pictures of such a size.
 
     An encoder prepares a picture (copy, half-size copy, variance of every block) in one thread; for a headset's picture
-    that takes longer than the cores need for the rest. Each costs two gigabytes there, so there are two at most.
+    that takes longer than the cores need for the rest. x264 costs two gigabytes there, so there are two at most; of
+    x265, which costs four, there is one.
     """
-    return 2 if pixels > LARGE and threads >= 8 else 1
+    return 2 if pixels > LARGE and threads >= 8 and encoder.name != "libx265" else 1
 
 
 def find_codec(name: str) -> Codec:

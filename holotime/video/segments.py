@@ -143,7 +143,7 @@ def write_video(
     parts = parts if parts is not None else output.with_name(f".{output.name}.parts")
     with disk_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        beside = lanes(spec.width * spec.height, default_threads())
+        beside = lanes(encoder, spec.width * spec.height, default_threads())
         key = digest_of(layout=LAYOUT, identity=dict(identity), **_what(spec, encoder))
         threads = _open_parts(parts, key, max(1, default_threads() // beside))
     gop = max(1, round(spec.key_seconds * rate))

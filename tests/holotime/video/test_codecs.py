@@ -6,7 +6,7 @@ import pytest
 
 from holotime.errors import InputError
 from holotime.video import codecs
-from holotime.video.codecs import CODECS, choose, find_codec
+from holotime.video.codecs import CODECS, choose, find_codec, lanes
 
 
 def test_unknown_codec_lists_the_names():
@@ -59,3 +59,12 @@ def test_a_missing_encoder_names_the_alternatives(monkeypatch):
         InputError, match=r"cannot write H\.265 with 8 bits \(this FFmpeg has no libnothing\).*h264, av1"
     ):
         choose(lost, 256, 128, 8)
+
+
+def test_headset_pictures_are_encoded_beside_each_other_where_memory_allows():
+    size = (5760, 5760)
+    x264, x265 = (choose(CODECS[codec], *size, 8, hardware="off") for codec in ("h264", "h265"))
+    pixels = size[0] * size[1]
+    assert lanes(x264, pixels, 16) == 2
+    assert lanes(x265, pixels, 16) == 1
+    assert lanes(x264, pixels, 2) == lanes(x264, 1920 * 1080, 16) == 1

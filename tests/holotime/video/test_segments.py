@@ -176,7 +176,7 @@ def test_pictures_are_drawn_as_they_are_needed_and_never_pile_up(tmp_path, pictu
 
 def test_large_pictures_are_encoded_in_several_segments_at_once(tmp_path, pictures, decode, monkeypatch):
     """Drawn in turns, written in order, and a resumed one is still the very same file."""
-    monkeypatch.setattr(segments, "lanes", lambda pixels, threads: 3)
+    monkeypatch.setattr(segments, "lanes", lambda encoder, pixels, threads: 3)
     monkeypatch.setattr(segments, "default_threads", lambda: 3)
     asked = []
 
@@ -193,7 +193,7 @@ def test_large_pictures_are_encoded_in_several_segments_at_once(tmp_path, pictur
     report = write_video(tmp_path / "b.mp4", pictures, spec(64), identity={})
     assert report.reused > 0
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
-    monkeypatch.setattr(segments, "lanes", lambda pixels, threads: 1)
+    monkeypatch.setattr(segments, "lanes", lambda encoder, pixels, threads: 1)
     monkeypatch.setattr(segments, "default_threads", lambda: 1)  # as many threads for each encoder as before
     write_video(tmp_path / "c.mp4", pictures, spec(64), identity={})
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "c.mp4").read_bytes()
