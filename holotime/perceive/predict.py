@@ -15,6 +15,7 @@ from holotime.perceive.prior import read_prior
 from holotime.perceive.upsample import upsample
 
 EMBEDDED = ("auto", "network", "prior")
+LARGEST = 8192  # columns; a panorama of 16384 x 8192 would need more than 10 GB of memory
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
@@ -26,6 +27,28 @@ def check_image(image: NDArray[np.uint8]) -> None:
             f"A panorama must be twice as wide as high and at least 32 x 16, got {image.shape[1]} x {image.shape[0]}. "
             "Pad or stretch it first."
         )
+    if image.shape[0] > LARGEST // 2:
+        raise InputError(
+            f"A panorama of {image.shape[1]} x {image.shape[0]} is larger than {LARGEST} x {LARGEST // 2}. "
+            "Resize it first: what is perceived is no finer than 2048 x 1024."
+        )
+
+
+def facing(image: NDArray[np.uint8]) -> int:
+    """The column of a panorama [H, W, 3] that is looked at first; it turns with the panorama.
+
+    Networks and resampling are equivariant to turns by whole cells of their grids only. Turned so that this column
+    comes first, a panorama is the same array however it was turned, and so is all that is made of it. It is the centre
+    of the brightest half circle, then eighth, then 32nd, then column: sums of integers, which no rounding can change.
+    """
+    columns = image.sum((0, 2), dtype=np.int64)
+    width = len(columns)
+    keys = [columns]
+    for part in (32, 8, 2):
+        reach = max(1, width // part)
+        total = np.concatenate([[0], np.cumsum(np.tile(columns, 2))])
+        keys.append(np.roll(total[reach : reach + width] - total[:width], reach // 2))
+    return int(np.lexsort(keys)[-1])
 
 
 def check_backend(backend: str) -> None:
@@ -77,6 +100,9 @@ def perceive_image(
 ) -> ImagePerception:
     """Distance, classes and expected error of one panorama.
 
+    Exactly equivariant: turning the panorama by any number of columns turns the result of an embedded backend by as
+    many (see :func:`facing`).
+
     Args:
         image: [H, 2H, 3] uint8 sRGB equirect.
         backend: "network", "prior" (geometry only), "auto" (the network, or the prior when it cannot be loaded; the
@@ -89,9 +115,13 @@ def perceive_image(
     check_image(image)
     check_backend(backend)
     predictor = predictor or find_predictor(backend)
+    turn = facing(image)
+    image = np.ascontiguousarray(np.roll(image, -turn, 1))
     small = small_image(image)
     coarse, used = read_coarse(small, embedded(backend))
     full = upsample(apply_rules(coarse, small), image, small)
+    full = Coarse(*[np.roll(a, turn, 1) for a in (full.log_distance, full.log_error, full.classes)])
+    image = np.roll(image, turn, 1)
     if predictor is None:
         return finish(full, used)
     none = np.zeros((1, *image.shape[:2], 2), np.float16)
