@@ -67,4 +67,5 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
     wide = sphere.pad(image, margin, margin)
     x = ((np.arange(width) + 0.5) * (w / width) - 0.5 + margin).astype(np.float32)
     y = ((np.arange(height) + 0.5) * (h / height) - 0.5 + margin).astype(np.float32)
-    return cv2.remap(np.ascontiguousarray(wide), *np.meshgrid(x, y), cv2.INTER_LANCZOS4)
+    columns, rows = np.meshgrid(x, y)
+    return cv2.remap(np.ascontiguousarray(wide), columns, rows, cv2.INTER_LANCZOS4).astype(np.uint8, copy=False)

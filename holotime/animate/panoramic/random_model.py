@@ -17,12 +17,17 @@ from holotime.models import require
 
 TEXT = 32  # width of the text's embedding
 LATENT = 4  # channels of a latent, where they are free
-BIAS = 0.1  # of random convolutions: what they see is not zero on average, so zeros beyond an edge show
-SLOPE = 0.7  # share of sideways slopes in smooth kernels: left and right edges differ
+SPREAD = 1.5  # of the kernels of convolutions, over their usual size
+SOFT = {
+    "ltx": 0.5,
+    "cogvideox": 0.5,
+    "svd": 0.5,
+}  # share of a blur in them, lest columns show as tiles
+TOLD = 0.1  # of CogVideoX's norms: how much they are told of the latent, which they see as tiles
 
 
 def write(folder: Path, family: str, *, seed: int = 0, **changes: Any) -> Path:
-    """Save a tiny pipeline of ``family`` (wan, wan-dense, ltx, cogvideox, svd) into ``folder``.
+    """Save a tiny pipeline of ``family`` (a key of BUILDERS) into ``folder``.
 
     ``changes`` go to the denoiser's configuration.
     """
@@ -33,26 +38,23 @@ def write(folder: Path, family: str, *, seed: int = 0, **changes: Any) -> Path:
         for name in ("vae", "unet"):
             part = getattr(pipeline, name, None)
             if part is not None:
-                _smooth(part)
+                _tame(part, SOFT.get(family.split("-")[0], 0.0))
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
 
 
-def _smooth(network: nn.Module) -> None:
-    """Make random kernels as smooth as those of trained autoencoders are on the whole: a blur and a slope sideways of
-    each pair of channels. White kernels would draw every latent column as a tile of its own."""
+def _tame(network: nn.Module, soft: float) -> None:
+    """Let random kernels answer to their surroundings, edges included, as smoothly as trained ones."""
     blur = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
-    slope = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
     with torch.no_grad():
         for layer in network.modules():
-            if not isinstance(layer, nn.Conv2d | nn.Conv3d):
-                continue
-            if tuple(layer.kernel_size[-2:]) == (3, 3):
+            if isinstance(layer, nn.Conv2d | nn.Conv3d) and tuple(layer.kernel_size[-2:]) == (3, 3):
                 w = layer.weight
-                level, side = w.sum((-2, -1), keepdim=True), (w[..., 2] - w[..., 0]).sum(-1)[..., None, None]
-                layer.weight.copy_(level * blur + SLOPE * side * slope)
-            if layer.bias is not None:
-                layer.bias.normal_(0.0, BIAS)
+                layer.weight.copy_(SPREAD * ((1 - soft) * w + soft * w.sum((-2, -1), keepdim=True) * blur))
+            elif type(layer).__name__ == "CogVideoXSpatialNorm3D":
+                for told in layer.children():
+                    if hasattr(told, "conv"):  # not the norm itself
+                        told.get_parameter("conv.weight").mul_(TOLD)
 
 
 def _text(kind: str = "T5") -> tuple[Any, Any]:
@@ -216,6 +218,11 @@ def _cogvideox(changes: dict[str, Any]) -> Any:
     )
 
 
+def _cogvideox_later(changes: dict[str, Any]) -> Any:
+    later = {"patch_size_t": 2, "use_learned_positional_embeddings": False, "ofs_embed_dim": 8, "patch_bias": False}
+    return _cogvideox(later | changes)
+
+
 def _svd(changes: dict[str, Any]) -> Any:
     import diffusers as d
 
@@ -260,6 +267,7 @@ BUILDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "wan-dense": _wan_dense,
     "ltx": _ltx,
     "cogvideox": _cogvideox,
+    "cogvideox-1.5": _cogvideox_later,
     "svd": _svd,
 }
 

@@ -59,7 +59,8 @@ class Stepper:
         self.note = "encoding"
         self.seconds: list[float] = []
         self.clock = time.perf_counter()
-        self._scheduler_step: Callable[..., Any] = lambda: None
+        self._scheduler_step: Callable[..., Any] = pipeline.scheduler.step
+        self._signature = inspect.signature(pipeline.scheduler.step)
 
     @property
     def total(self) -> int:
@@ -75,8 +76,6 @@ class Stepper:
                 if network is not None:
                     stack.enter_context(replaced(network, "forward", self._denoiser(network.forward)))
             scheduler, vae = self.pipeline.scheduler, self.pipeline.vae
-            self._scheduler_step = scheduler.step
-            self._signature = inspect.signature(scheduler.step)
             stack.enter_context(replaced(scheduler, "step", self._step))
             for name in ("encode", "decode"):
                 stack.enter_context(replaced(vae, name, self._circular(getattr(vae, name))))

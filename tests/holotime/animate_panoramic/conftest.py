@@ -20,7 +20,14 @@ from holotime import sphere
 from holotime.animate.panoramic import PanoramicConfig
 from holotime.animate.panoramic.random_model import BUILDERS, write
 
-WIDTHS = {"wan": 64, "wan-dense": 64, "ltx": 128, "cogvideox": 0, "svd": 64}  # pixels at which they work
+WIDTHS = {
+    "wan": 64,
+    "wan-dense": 64,
+    "ltx": 128,
+    "cogvideox": 0,
+    "cogvideox-1.5": 0,
+    "svd": 64,
+}  # pixels at which they work
 
 
 @pytest.fixture(autouse=True)
