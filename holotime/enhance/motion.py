@@ -48,7 +48,7 @@ class Pair:
     def __init__(self, engine: Engine, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> None:
         """Frames [H, 2H, 3]."""
         self.engine, self.size = engine, first.shape[:2]
-        height, width = working_size(*self.size, engine.step)
+        height, width = working_size(self.size[0], engine.step)
         self.charts: Charts = charts_for(height, width, engine.step)
         cuts = [self.charts.cut(sphere.resize(f, height, width)) for f in (first, second)]
         self.pairs = [engine.compare(a, b, i == 0) for i, (a, b) in enumerate(zip(*cuts, strict=True))]
@@ -58,12 +58,16 @@ class Pair:
         height, width = size or self.size
         charts = self.charts
         motion, trust = self.engine.between(self.pairs[0], time)
-        whole = np.zeros((charts.height, charts.width, 5), np.float32)
-        whole[charts.top : charts.bottom] = np.concatenate([motion, trust[..., None]], -1)
-        whole = sphere.resize(whole, height, width)
-        unit = np.float32([width / charts.width, height / charts.height] * 2)
-        parts = [np.ascontiguousarray(whole[..., k : k + 2] * unit[k : k + 2]) for k in (0, 2)]
-        trust = np.ascontiguousarray(whole[..., 4])
+        band = slice(charts.top, charts.bottom)
+        unit = np.float32([width / charts.width, height / charts.height])
+        parts = []
+        for k in (0, 2):
+            whole = np.zeros((charts.height, charts.width, 2), np.float32)
+            whole[band] = motion[..., k : k + 2]
+            parts.append(sphere.resize(whole, height, width) * unit)
+        share = np.zeros((charts.height, charts.width), np.float32)
+        share[band] = trust
+        trust = sphere.resize(share, height, width)
         for pair, north in zip(self.pairs[1:], (True, False), strict=True):
             local, local_trust = self.engine.between(pair, time)
             for k, part in enumerate(parts):
@@ -75,7 +79,7 @@ class Pair:
         return Between(parts[0], parts[1], np.clip(trust, 0, 1))
 
 
-def working_size(height: int, width: int, step: int) -> tuple[int, int]:
+def working_size(height: int, step: int) -> tuple[int, int]:
     """Size at which motion is looked for: at most ``WORKING_WIDTH`` wide, its height a multiple of ``step``."""
     rows = max(step, round(min(height, WORKING_WIDTH / 2) / step) * step)
     return rows, 2 * rows

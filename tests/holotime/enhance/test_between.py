@@ -112,6 +112,16 @@ def test_larger_frames_are_painted_along_the_motion_of_small_ones() -> None:
     assert quality.psnr(made, truth) > quality.psnr(blend(first, second), truth) + 5
 
 
+@pytest.mark.parametrize("height", [32, 33, 50, 75])
+def test_any_size(height: int) -> None:
+    """Also where the network works at a larger or a smaller size than the frames."""
+    first, second = turned(height, 0), turned(height, 4)
+    for engine in (DisEngine(), RifeEngine(randomise(IFNet(True, (16, 12, 8, 4)), 0.1).eval(), "tiny", ())):
+        made = between(engine, first, second)
+        assert made.shape == first.shape
+        assert quality.psnr(made, turned(height, 2)) > 20
+
+
 @given(seed=st.integers(0, 1000))
 def test_splatting_is_its_plain_twin(seed: int) -> None:
     rng = np.random.default_rng(seed)
