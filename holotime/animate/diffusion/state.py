@@ -1,6 +1,5 @@
 """The saved state of a run: after every step the latent is written, and a later run goes on from there."""
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +56,5 @@ class RunState:
             return None
 
     def clear(self) -> None:
-        """Forget the state (when the clip is complete), and its folder where nothing else is in it."""
+        """Forget the state (when the clip is complete)."""
         self.path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
