@@ -17,7 +17,7 @@ from ..scene_import.graph import Graph
 COLLECTION = "HoloTime"
 SPLATS, REST, WORLD, SHADOWS = "HoloTime Splats", "HoloTime Objects", "HoloTime World", "HoloTime Shadows"
 TREE = "HoloTime Compositing"
-SHADOW_SAMPLES = 128
+SAMPLES = {REST: 16, SHADOWS: 128}  # light on objects and their shadows are noisier than splats; both are denoised
 
 
 def set_up(scene: bpy.types.Scene) -> bpy.types.NodeTree:
@@ -35,10 +35,10 @@ def set_up(scene: bpy.types.Scene) -> bpy.types.NodeTree:
             child.exclude = name == WORLD or bool(splats if name == SHADOWS else shadows)
             child.holdout = (name == SPLATS and not splats) or (name == REST and bool(splats))
             child.indirect_only = name == SHADOWS and not shadows
-        layer.samples = SHADOW_SAMPLES if name == SHADOWS else 0
+        layer.samples = SAMPLES.get(name, 0)  # 0: the scene's
         if hasattr(layer, "cycles"):
-            layer.cycles.use_denoising = name == SHADOWS
-    if catches and hasattr(scene, "cycles"):
+            layer.cycles.use_denoising = name in SAMPLES
+    if hasattr(scene, "cycles"):
         scene.cycles.use_denoising = True  # each layer says for itself whether it is
     for layer in scene.view_layers:
         layer.use = layer.name in names
