@@ -66,7 +66,10 @@ def thumbnail(job: client.Job) -> int:
     except OSError:
         return known[1] if known else 0
     key = f"{job.id}:{job.previews}"
-    icon = _thumbnails.load(key, str(path), "IMAGE").icon_id
+    loaded = _thumbnails.load(key, str(path), "IMAGE")
+    icon = loaded.icon_id
+    if not loaded.image_size[0]:  # asking has it read now: read later, it would be a turning wheel in the meantime
+        return known[1] if known else 0
     _shown[job.id] = (job.previews, icon)
     return icon
 
