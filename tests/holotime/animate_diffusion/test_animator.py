@@ -143,7 +143,7 @@ def test_folders_pair_by_natural_order(tmp_path: Path) -> None:
     ]
     for text in ("one\n\nten\n", "one\ntwo\n", "one\ntwo\nten\nfour\n"):
         (tmp_path / "text_prompts.txt").write_text(text)
-        with pytest.raises(InputError, match=r"scene_1.jpg: one"):
+        with pytest.raises(InputError, match=r"scene_1.jpg = one"):
             pairs(tmp_path)
     with pytest.raises(InputError, match="needs panoramas"):
         pairs(tmp_path / "nothing")
