@@ -1,5 +1,6 @@
 """What an artist may choose, and which networks that means on this machine."""
 
+import difflib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from holotime.config import setting
 from holotime.enhance.dis import DisEngine
 from holotime.enhance.motion import Engine
-from holotime.enhance.superres import Enlarger, Lanczos
+from holotime.enhance.superres import Enlarger, Lanczos, Network
 from holotime.errors import InputError
 from holotime.video.encode import frame_rate
 from holotime.weights import MODELS, locate, status
@@ -92,14 +93,11 @@ def _named(asked: str, words: tuple[str, ...], family: str) -> Choice:
     """A registered network of the family, or a file."""
     if asked in MODELS and not asked.startswith(family):
         raise InputError(f"{asked} does something else. Known here: {', '.join(_family(words, family))}.")
-    try:
+    if asked in MODELS or Path(asked).is_file():
         return Choice(asked, locate(asked))
-    except InputError as error:
-        import difflib
-
-        near = difflib.get_close_matches(asked.casefold(), _family(words, family), 3, 0.4)
-        advice = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(_family(words, family))}."
-        raise InputError(f"There is no network or file {asked}. {advice}") from error
+    near = difflib.get_close_matches(asked.casefold(), _family(words, family), 3, 0.4)
+    advice = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(_family(words, family))}."
+    raise InputError(f"There is no network or file {asked}. {advice}")
 
 
 def _family(words: tuple[str, ...], family: str) -> list[str]:
@@ -119,8 +117,6 @@ def load_enlarger(choice: Choice, scale: int) -> Enlarger:
     """What enlarges, loaded."""
     if choice.path is None:
         return Lanczos(scale)
-    from holotime.enhance.superres import Network
-
     name = choice.name if choice.name in MODELS else choice.path.name
     return Network.load(choice.path, name, scale, _device())
 

@@ -13,12 +13,13 @@ from holotime.errors import BackendUnavailable, Cancelled, InputError
 from holotime.progress import Progress, no_progress
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+FILES = (".pth", ".pt", ".pkl", ".ckpt", ".bin", ".param", ".safetensors", ".onnx", ".gguf")
 TELL_EVERY = 0.5  # seconds between looks at how much has come
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether ``name`` has the form OWNER/REPOSITORY."""
-    return HUB_ID.fullmatch(name) is not None and ".." not in name
+    """Whether ``name`` has the form OWNER/REPOSITORY, and not that of a file in a folder."""
+    return HUB_ID.fullmatch(name) is not None and ".." not in name and not name.endswith(FILES)
 
 
 def lacking(folder: Path) -> list[str]:

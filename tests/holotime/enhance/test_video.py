@@ -207,6 +207,7 @@ def test_one_frame(tmp_path: Path, no_weights: Path) -> None:
         ({"scale": 2, "model": "realesrgan-x2pluss"}, "Did you mean realesrgan-x2plus"),
         ({"fps": 24.0, "interpolator": "rief"}, "Did you mean rife"),
         ({"scale": 2, "model": "rife-4.6"}, "does something else"),
+        ({"scale": 2, "model": "weights/mine.pth"}, r"no network or file weights/mine\.pth"),
         ({}, "nothing to do"),
     ],
 )

@@ -152,6 +152,8 @@ def test_without_network_the_id_and_the_folder_are_named(hub: str, monkeypatch: 
     assert str(folder) in str(told.value)
     with pytest.raises(BackendUnavailable, match="copy the files of the repository other/model"):
         weights.locate("other/model")
+    with pytest.raises(InputError, match="neither a file nor a known model"):
+        weights.locate("weights/mine.pth")
 
 
 def test_gated_missing_and_too_large_models_say_what_to_do(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
