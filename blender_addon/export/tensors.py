@@ -42,6 +42,7 @@ def write_scene(obj: bpy.types.Object, path: Path) -> Path:
             "loop": json.dumps(bool(settings.loop)),
             "world": "z-up metres",
             "provenance": json.dumps({"written_by": "HoloTime for Blender, from a .blend"}),
+            **({"safe_walk": settings.safe_walk} if settings.safe_walk else {}),
         }
     }
     buffers, offset = [], 0

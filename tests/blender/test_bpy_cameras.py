@@ -37,6 +37,8 @@ def test_the_measured_volume_travels_with_the_scene(holotime, tmp_path):
     assert walk.measured
     assert walk.nearest() == 0.1
     np.testing.assert_allclose(walk.reach(walk.directions), metres, rtol=1e-6)
+    bpy.ops.holotime.write_scene(filepath=str(path))
+    assert safe_walk._in_file(str(path)) == volume(metres)["safe_walk"]  # and goes into a file that is written anew
     looks = np.random.default_rng(0).normal(size=(50, 3))
     python = os.environ.get("HOLOTIME_PYTHON")
     if python:
