@@ -139,8 +139,10 @@ def frame_range(text: str) -> range | None:
     if not text:
         return None
     first, colon, last = text.partition(":")
-    if not colon or not first.isdigit() or not last.isdigit() or int(first) >= int(last):
+    if not colon or not first.isdecimal() or not last.isdecimal():
         raise InputError(f"The frames '{text}' cannot be read. Write them as 0:24 (the end is left out).")
+    if int(first) >= int(last):
+        raise InputError(f"'{text}' are zero frames, for the end is left out. Write 5:6 for frame 5 alone.")
     return range(int(first), int(last))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from holotime import camera_path
 from holotime.camera_path import Pose
+from holotime.cli.render import frame_range
 from holotime.clip import read_clip
 from holotime.errors import Cancelled, InputError
 from holotime.presets import presets_root
@@ -330,6 +331,16 @@ def test_bad_wishes_are_refused_before_work(tmp_path, settings, name, words):
     with pytest.raises(InputError, match=words):
         render_to(make_scene(), wish(**settings), tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("5:5", "zero frames"), ("7:3", "zero frames"), ("5", "cannot be read"), ("a:b", "0:24")]
+)
+def test_frames_that_cannot_be_meant(text, words):
+    with pytest.raises(InputError, match=words):
+        frame_range(text)
+    assert frame_range("2:5") == range(2, 5)
+    assert frame_range("") is None
 
 
 def test_frames_that_are_not_there(tmp_path):
