@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -54,6 +55,7 @@ own_died = False  # it ended without being asked to
 
 _thread: NetworkThread | None = None
 _starting = False  # own_sidecar is not ready yet
+_ending: threading.Thread | None = None  # waits for an earlier sidecar of our own
 _on_success: dict[str, Callable[[Job], None]] = {}
 _callbacks: dict[int, Callback] = {}
 _forgotten: set[str] = set()  # jobs that the artist has taken off the list
@@ -93,16 +95,18 @@ def start_sidecar(python: str | Path, root: str | Path, *, gpu: bool = True) -> 
     global own_sidecar, own_died, _starting, link_text
     disconnect()
     stop_sidecar()
+    if _ending:  # two sidecars cannot have the same files
+        _ending.join()
     own_sidecar = start(python, root, gpu=gpu)
     own_died = False
     _starting, link_text = True, "The sidecar is starting"
 
 
 def stop_sidecar() -> None:
-    """End the sidecar that was started from here, if there is one."""
-    global own_sidecar, own_died, _starting
+    """End the sidecar that was started from here, if there is one. Returns at once: that takes it half a second."""
+    global own_sidecar, own_died, _starting, _ending
     if own_sidecar:
-        own_sidecar.stop()
+        _ending = own_sidecar.end()
     own_sidecar, own_died, _starting = None, False, False
 
 

@@ -44,9 +44,14 @@ class SidecarProcess:
         """Whether the process lives."""
         return self._process.poll() is None
 
-    def stop(self, seconds: float = 5.0) -> None:
-        """Ask it to end, then make it end."""
+    def end(self, seconds: float = 5.0) -> threading.Thread:
+        """Ask it to end; the thread makes it end after some seconds, and is over when it has."""
         self._process.terminate()
+        thread = threading.Thread(target=self._reap, args=(seconds,), name="HoloTime sidecar's end", daemon=True)
+        thread.start()
+        return thread
+
+    def _reap(self, seconds: float) -> None:
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
