@@ -113,14 +113,25 @@ def begin(client, holotime, tmp_path: Path, steps: int) -> str:
     return job
 
 
+def count(pictures: list, job: str) -> int:
+    """How many pictures of a job came."""
+    return sum(name == job for name, _ in pictures)
+
+
 def test_the_scene_grows_until_it_is_imported(watched, client, holotime, gpu, tmp_path):
     from bl_ext.user_default.holotime.viewport import splat_growing
 
     pictures, gone = watched
-    holotime.results.last_import = ""
-    job = begin(client, holotime, tmp_path, 150)
-    assert client.wait(lambda: len(pictures) >= 2, JOB_SECONDS), client.growing.problem
-    assert {name for name, _ in pictures} == {job}
+    for steps in (150, 1000, 6000, 36_000):  # a fast machine has to train longer to be seen at it
+        holotime.results.last_import = ""
+        job = begin(client, holotime, tmp_path, steps)
+        client.wait(lambda job=job: count(pictures, job) >= 2 or client.jobs[job].done, JOB_SECONDS)
+        if count(pictures, job) >= 2 and not client.jobs[job].done:
+            break
+    else:
+        pytest.fail(f"no training was long enough to be watched; {client.growing.problem}")
+    pictures[:] = [(name, shown) for name, shown in pictures if name == job]
+    gone.clear()
     view = splat_growing._views[job]
     target = gpu.types.GPUOffScreen(WIDTH, HEIGHT, format="RGBA32F")
     projection = np.array([[1.2, 0, 0, 0], [0, 1.8, 0, 0], [0, 0, -1.0002, -0.02], [0, 0, -1, 0]])

@@ -28,7 +28,7 @@ def grow(robot):
     empty = robot.pixels()
     job = uuid.uuid4().hex
     entry = client.Entry("growing", scene=bpy.context.scene.name, blend=bpy.data.filepath, auto_import=True)
-    params = {"width": 256, "frames": 2, "budget": 8000, "sweeps": 0, "recipe": "lite", "train_steps": 150}
+    params = {"width": 256, "frames": 2, "budget": 8000, "sweeps": 0, "recipe": "lite", "train_steps": 300}
     inputs = {"panorama": str(robot.folder / "panorama.png")}
     client.pump_milliseconds.clear()
     client.submit(job, "generate", params, inputs, results.Import(bpy.context.scene.name), entry=entry)

@@ -78,8 +78,19 @@ def growing(client: Client, job: str) -> Iterator[protocol.Growing]:
 @pytest.mark.slow
 def test_the_scene_grows_and_nothing_of_it_stays(own_server, panorama: Path, tmp_path: Path) -> None:
     server = own_server(*REAL)
+    for steps in (200, 1000, 5000, 25_000):  # a fast machine has to train longer to be seen at it
+        if grows(server, panorama, tmp_path / str(steps), steps):
+            break
+    else:
+        pytest.fail("no training was long enough to be watched")
+    assert kept_bytes(server) == 0
+    assert not list((server.root / "jobs").rglob("growing-*"))
+
+
+def grows(server, panorama: Path, tmp_path: Path, steps: int) -> bool:
+    """Watch a training from its beginning, and from the middle, to its end; False when that comes too early."""
     with server.client(local=False) as client, server.client() as late:
-        job = client.submit("generate", SMALL, {"panorama": panorama})
+        job = client.submit("generate", {**SMALL, "train_steps": steps}, {"panorama": panorama})
         near, far = Watcher(late, tmp_path / "near"), Watcher(client, tmp_path / "far")
         most = 0
         for event in growing(client, job):
@@ -94,22 +105,22 @@ def test_the_scene_grows_and_nothing_of_it_stays(own_server, panorama: Path, tmp
                 assert all(np.array_equal(near.arrays[n], far.arrays[n]) for n in far.arrays) or near.step > far.step
         info = client.wait(job, timeout=60)
         assert info.attempts == 1
-        assert near.wholes == 1
+        if near.wholes < 1:
+            return False
         assert far.deltas >= 2
         scene = Scene4D.load(client.fetch_all(job, tmp_path)["scene.safetensors"])
         assert len(scene) == len(far.arrays["means"])
         # it was on its way: nearer to the trained scene in the end than the first part was
         assert np.abs(far.arrays["colors"] - scene.colors).mean() < 0.02
         assert most < 3.5 * 64 * len(scene) + 20_000, "bounded, whatever the number of parts"
-    assert kept_bytes(server) == 0
-    assert not list((server.root / "jobs").rglob("growing-*"))
+    return True
 
 
 @pytest.mark.slow
 def test_a_killed_worker_and_a_killed_client_begin_again(own_server, panorama: Path, tmp_path: Path, tools) -> None:
     server = own_server(*REAL)
     with server.client() as client:
-        job = client.submit("generate", {**SMALL, "train_steps": 600}, {"panorama": panorama})
+        job = client.submit("generate", {**SMALL, "train_steps": 100_000}, {"panorama": panorama})
         watcher = Watcher(client, tmp_path)
         killed = False
         for event in growing(client, job):
