@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from holotime.errors import BackendUnavailable
 from holotime.perceive.layers import CircularConv, GlobalAttention, ResidualBlock, double, row_channels
@@ -100,6 +101,15 @@ def make_network(architecture: str | None) -> nn.Module:
     return SharpNet() if architecture == SHARP_ARCHITECTURE else PanoNet()
 
 
+def folded(network: nn.Module) -> nn.Module:
+    """The network, in eval mode, with every batch norm taken into the convolution before it: the same, and faster."""
+    for module in network.modules():
+        if isinstance(module, CircularConv):
+            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+            module.norm = nn.Identity()
+    return network.to(memory_format=torch.channels_last)
+
+
 def read_weights(path: Path) -> nn.Module:
     """The network of a weights file (half precision on disk, float32 here), on the CPU, in eval mode.
 
@@ -111,7 +121,7 @@ def read_weights(path: Path) -> nn.Module:
     # Batch norm's step counters are of use in training only and are not stored.
     counters = {n: v for n, v in network.state_dict().items() if n.endswith("num_batches_tracked")}
     network.load_state_dict(weights | counters, strict=True)
-    return network.eval().requires_grad_(False)
+    return folded(network.eval().requires_grad_(False))
 
 
 @lru_cache(maxsize=1)

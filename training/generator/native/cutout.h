@@ -88,6 +88,8 @@ DEVICE_CALL bool fence(const Shape& f, float u, float v, float high) {
     }
     case CURTAIN:  // hangs in folds; the lower edge waves a little
       return v > 0.02f * high * (1 + sinf(u * 20));
+    case SAIL:  // a triangle on its mast
+      return v < high * (0.5f + 0.5f * u / f.hx);
     case FALL: {  // a waterfall that tears at its edges and below
       float edge = fabsf(u) / f.hx, n = fbm2(u * 1.5f, v * 0.2f, f.seed, 4, 0.6f);
       return edge < 0.75f + 0.4f * (n - 0.3f) && n > 0.25f + 0.12f * (1 - v / high);

@@ -170,8 +170,7 @@ static void boat(Builder& b, float x, float y, float half, float yaw, float spee
     b.bar(vec(x, y, z), vec(x, y, z + h), 0.012f * half + 0.02f, b.metal, MOVER);
     if (q > 0.65f) {
       Shape& sail = b.add(FENCE, MOVER, b.material(PLAIN, r.chance(0.8f) ? CREAM : VIVID), vec(x + s * half * 0.4f, y - c * half * 0.4f, z + h * 0.52f), half * 0.38f, 0.08f, h * 0.42f, yaw + PI / 2, r.next());
-      sail.kind = CURTAIN;
-      sail.a = half;
+      sail.kind = SAIL;
     } else {
       b.bar(vec(x, y, z + h * 0.9f), vec(x - s * half, y + c * half, z + 0.2f * half), 0.015f, b.dark, MOVER);
       b.bar(vec(x, y, z + h * 0.9f), vec(x + s * half, y - c * half, z + 0.2f * half), 0.015f, b.dark, MOVER);

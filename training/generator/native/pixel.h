@@ -172,7 +172,7 @@ DEVICE_CALL void open_water(const Scene& s, Vec d, Pixel* pixel) {
     colour = mix(colour, through_fog(s, mix(deep * (0.7f + 0.6f * ripple), above, window), vec(0, 0, 0), d, t, &transmitted), 0.85f);
   }
   pixel->colour = colour;
-  pixel->light = d.z > 0.75f && luminance(colour) > 0.8f ? 1.0f : 0.0f;
+  pixel->light = 0;
   Vec drift = vec(s.water.flow.x, s.water.flow.y, 0);
   pixel->motion = (drift - d * dot(drift, d)) * (1 / t);
 }

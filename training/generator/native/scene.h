@@ -20,7 +20,7 @@ enum ShapeType {
   DOME        // the inside of an ellipsoid, eaten away by noise of strength a
 };
 enum CardKind { PERSON, CARD_TREE, FLAME, JET, CARD_BUSH, SMOKE, FISH, BIRD };
-enum FenceKind { PICKETS, RAILS, LATTICE, MESH, CURTAIN, FALL };
+enum FenceKind { PICKETS, RAILS, LATTICE, MESH, CURTAIN, FALL, SAIL };
 
 enum Pattern {
   PLAIN, MOTTLED, BRICKS, TILES, CHECKS, PLANKS, PAVING, FACADE, PANELS, SIGN, LEAVES, DOTS, FOLDS, STRIPES, CAUSTIC, CARPET

@@ -57,7 +57,7 @@ DEVICE_CALL void hit_ground(const Scene& s, Vec o, Vec d, float nearest, Purpose
     take_ground(s, t, o + d * t, vec(0, 0, 1), s.water.shown, h);
     return;
   }
-  int steps = why == SEE ? 110 : why == SHADOW ? 26 : 40, octaves = why == SEE ? 6 : 3;
+  int steps = why == SEE ? 160 : why == SHADOW ? 26 : 60, octaves = why == SEE ? 6 : 3;
   float t = fmaxf(nearest, 0.08f), last = fminf(h->t, 4500.0f), before = t;
   bool met = false, wet;
   for (int i = 0; i < steps && !met; i++) {
@@ -69,7 +69,7 @@ DEVICE_CALL void hit_ground(const Scene& s, Vec o, Vec d, float nearest, Purpose
       break;
     }
     before = t;
-    t += fmaxf(0.45f * above, (why == SEE ? 0.012f : 0.03f) * t + 0.02f);
+    t += fmaxf(0.45f * above, (why == SEE ? 0.035f : 0.06f) * t + 0.02f);
     if (t > last) break;
   }
   if (!met) return;

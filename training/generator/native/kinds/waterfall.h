@@ -26,7 +26,7 @@ static void kind_waterfall(Builder& b) {
   Vec head = along * -d;
   for (int i = 0, n = 8 + r.pick(10); i < n; i++) {  // the wall
     float size = high * r.range(0.25f, 0.5f), side = r.range(-1, 1);
-    rock(b, head - along * size * 0.8f + across * (side * s.ground.valley_wide * 2.2f) + vec(0, 0, s.water.level + high * r.range(0.1f, 0.85f)), stone, size, GROUND);
+    rock(b, head - along * size * 1.7f + across * (side * s.ground.valley_wide * 2.2f) + vec(0, 0, s.water.level + high * r.range(0.1f, 0.85f)), stone, size, GROUND);
   }
   b.add(BOX, GROUND, stone, head - along * 3.0f + vec(0, 0, s.water.level + high * 0.5f - 0.3f), s.ground.valley_wide * 3, 2.5f, high * 0.5f, atan2f(across.y, across.x), r.next());
   for (int i = 0, n = 1 + r.pick(4); i < n; i++) {
@@ -35,7 +35,7 @@ static void kind_waterfall(Builder& b) {
     Shape& fall = b.fence(FALL, white, foot, half, h, atan2f(across.y, across.x) + r.range(-0.3f, 0.3f), 1, 0);
     fall.label = WATER;
     fall.velocity = vec(0, 0, -r.range(2, 7));
-    if (i) rock(b, foot - along * 1.5f + vec(0, 0, h * 0.4f), stone, h * 0.6f, GROUND);
+    if (i) rock(b, foot - along * (0.75f * h + 0.3f) + vec(0, 0, h * 0.4f), stone, h * 0.45f, GROUND);
     Shape& spray = b.add(CARD, WATER, white, foot + along * 0.6f + vec(0, 0, h * 0.12f), half * 1.4f, 0.1f, h * 0.12f, 0, r.next());
     spray.kind = JET;
   }
