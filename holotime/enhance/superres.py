@@ -7,6 +7,7 @@ networks shift colours and contrast a little, differently in every frame.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import nn
 
 from holotime import sphere
 from holotime.enhance.charts import charts_for, look_up, place
@@ -124,7 +126,8 @@ class Network:
             y, x, h, w = cells[n]
             cut = padded[y : y + h + 2 * margin, x : x + w + 2 * margin]
             try:
-                big = self._tile(np.ascontiguousarray(cut), scale)
+                with _layer_by_layer(self.network.body, _part_of(told, n, len(cells))):
+                    big = self._tile(np.ascontiguousarray(cut), scale)
             except torch.OutOfMemoryError as error:
                 if self.tile <= LEAST_TILE:
                     raise OutOfMemory(
@@ -150,6 +153,29 @@ class Network:
             if self.network.scale > scale:
                 big = F.avg_pool2d(big, self.network.scale // scale)
             return (big[0].float().clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+
+
+def _part_of(told: Told, number: int, total: int) -> Told:
+    """One of ``total`` parts of a frame, seen as a whole."""
+    return lambda share: told((number + share) / total)
+
+
+@contextmanager
+def _layer_by_layer(body: nn.Sequential, told: Told) -> Iterator[None]:
+    """Call ``told`` after each layer: without a GPU, one tile of a large network takes half a minute."""
+    done = 0
+
+    def after(*_: object) -> None:
+        nonlocal done
+        done += 1
+        told(0.9 * done / len(body))
+
+    hooks = [layer.register_forward_hook(after) for layer in body]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def tiles(height: int, width: int, size: int) -> Iterator[tuple[int, int, int, int]]:

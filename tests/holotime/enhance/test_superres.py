@@ -12,7 +12,7 @@ from holotime import quality, sphere
 from holotime.enhance.esrgan import RRDBNet, SRVGGNet, load_network
 from holotime.enhance.steady import steady
 from holotime.enhance.superres import Lanczos, Network, back_project, lanczos, tiles
-from holotime.errors import InputError, OutOfMemory
+from holotime.errors import Cancelled, InputError, OutOfMemory
 
 from .conftest import randomise, turned
 
@@ -132,6 +132,21 @@ def test_tiles_do_not_show() -> None:
     assert len(told) > 10
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1)
+
+
+def test_it_can_be_cancelled_within_a_tile() -> None:
+    told: list[float] = []
+
+    def stop(share: float) -> None:
+        told.append(share)
+        if len(told) == 3:
+            raise Cancelled
+
+    network = enlarger(edgy())
+    with pytest.raises(Cancelled):
+        network.enlarge(turned(64, 0), stop)
+    assert told[-1] < 0.5, "in the first tile"
+    assert network.enlarge(turned(64, 0), quiet).shape == (128, 256, 3)
 
 
 def test_too_little_memory_means_smaller_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
