@@ -250,5 +250,6 @@ def _why_not(encoder: str, pixel_format: str, width: int, height: int) -> str:
     try:
         context.open()
     except (av.error.FFmpegError, OSError) as error:
-        return f"{encoder} does not open for {width} x {height} ({error.strerror})"
+        missing = "no NVIDIA card or driver for it: " if encoder.endswith("_nvenc") else ""
+        return f"{encoder} does not open for {width} x {height} ({missing}{error.strerror})"
     return ""
