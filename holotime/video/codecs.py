@@ -4,6 +4,7 @@ Limits: H.264 (ITU-T H.264 table A-1, level 6.2), H.265 (ITU-T H.265 table A.8, 
 A.3, level 6.x) all end near 35.65 million pixels a picture; no decoder has to take more.
 """
 
+import errno
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -250,6 +251,6 @@ def _why_not(encoder: str, pixel_format: str, width: int, height: int) -> str:
     try:
         context.open()
     except (av.error.FFmpegError, OSError) as error:
-        missing = "no NVIDIA card or driver for it: " if encoder.endswith("_nvenc") else ""
+        missing = "no NVIDIA driver here: " if error.errno == errno.EPERM and encoder.endswith("_nvenc") else ""
         return f"{encoder} does not open for {width} x {height} ({missing}{error.strerror})"
     return ""
