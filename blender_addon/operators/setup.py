@@ -9,6 +9,7 @@ from .. import pump_timer, sidecar_setup, storage
 from ..client import tasks
 from ..preferences import preferences
 
+SETTING_UP = "Sidecar"  # title of the task
 ACTIONS = (
     ("make", "Set Up", "Make the environment, or bring it up to date"),
     ("check", "Check", "Run a real kernel in it"),
@@ -75,7 +76,7 @@ class HOLOTIME_OT_setup_sidecar(bpy.types.Operator):
                 prefs.sidecar_python = ""
 
         self_action, device = self.action, prefs.device
-        task = tasks.start("Sidecar", work(), _failed)
+        task = tasks.start(SETTING_UP, work(), _failed)
         if bpy.app.background:
             tasks.finish(task)
             if sidecar_setup.state.problem:

@@ -102,6 +102,13 @@ def _playing(scene: bpy.types.Scene, obj: bpy.types.Object) -> dict:
     return playback.as_played(played, scene.frame_start * scene.render.fps_base / scene.render.fps)
 
 
+def playback_is_keyed(obj: bpy.types.Object) -> bool:
+    """Whether the scene's playing is animated: a video takes the values of the present frame for all of it."""
+    action = obj.animation_data.action if obj.animation_data else None
+    bags = [bag for layer in (action.layers if action else ()) for strip in layer.strips for bag in strip.channelbags]
+    return any(curve.data_path.startswith("modifiers[") for bag in bags for curve in bag.fcurves)
+
+
 def why_not(scene: bpy.types.Scene, obj: bpy.types.Object | None) -> str:
     """Why the video cannot be made as it is set; empty when it can."""
     settings = scene.holotime

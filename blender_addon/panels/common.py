@@ -3,6 +3,9 @@
 import textwrap
 from pathlib import Path
 
+from ..client import tasks
+from ..operators.setup import SETTING_UP
+
 
 class Panel:
     """In the 3D View's sidebar, tab HoloTime; properties with their names on the left."""
@@ -36,6 +39,13 @@ def written(layout, path: str) -> None:
     row = layout.row(align=True)
     row.label(text=Path(path).name, icon="CHECKMARK")
     row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = str(Path(path).parent)
+
+
+def under_way(layout, *, setting_up: bool) -> None:
+    """What Blender itself is doing in small steps: the sidecar being set up, or files coming and going."""
+    for task in tasks.running:
+        if (task.title == SETTING_UP) == setting_up:
+            layout.progress(factor=task.step.fraction, text=f"{task.title}: {task.step.text}")
 
 
 def duration(seconds: float) -> str:

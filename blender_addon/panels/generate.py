@@ -3,9 +3,9 @@
 import bpy
 
 from .. import client, job_list, results
-from ..client import forecast, tasks
+from ..client import forecast
 from ..operators.jobs import generate_params, why_not
-from .common import Panel, column, duration, lines, memory, written
+from .common import Panel, column, duration, lines, memory, under_way, written
 
 STAGES = {  # as the sidecar names them -> as an artist reads them
     "starting": "Starting",
@@ -77,7 +77,7 @@ class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
             lines(layout, context, reason, "INFO")
         elif not client.active():
             layout.label(text="Start or connect a sidecar first", icon="INFO")
-        self._tasks(layout)
+        under_way(layout, setting_up=True)
         if results.last_error:
             lines(layout, context, results.last_error, "ERROR")
         if client.ledger.problem:
@@ -111,10 +111,6 @@ class HOLOTIME_PT_generate(Panel, bpy.types.Panel):
         row.operator("holotime.start_sidecar", text=text, icon="PLAY")
         row.operator("holotime.connect", icon="LINKED")
         row.operator("holotime.show_preferences", text="", icon="PREFERENCES")
-
-    def _tasks(self, layout) -> None:
-        for task in tasks.running:
-            layout.progress(factor=task.step.fraction, text=f"{task.title}: {task.step.text}")
 
 
 class HOLOTIME_PT_queue(Panel, bpy.types.Panel):

@@ -118,6 +118,10 @@ class HOLOTIME_PT_video_playback(_Video, bpy.types.Panel):
         if settings.vr_repeat != "SCENE":
             col.prop(settings, "vr_speed")
             col.prop(settings, "vr_phase")
+        elif (obj := active_scene_object(context)) and video.playback_is_keyed(obj):
+            lines(
+                self.layout, context, "The playback is keyed: a video takes the values of this frame throughout", "INFO"
+            )
         if video.through_camera(settings):
             self.layout.label(text="Length and rate: the timeline's", icon="INFO")
         else:

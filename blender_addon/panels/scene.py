@@ -7,7 +7,7 @@ import bpy
 from ..models import ALLOWED, REFUSED
 from ..operators.files import lost_files
 from ..viewport import handlers
-from .common import Panel, column, lines
+from .common import Panel, column, lines, under_way
 
 NOTES = 8  # of a report that are shown; it has them all
 PLAYBACK = (
@@ -59,6 +59,7 @@ class HOLOTIME_PT_scene(Panel, bpy.types.Panel):
         row = layout.row(align=True)
         row.operator("holotime.import_scene", icon="IMPORT")
         row.operator("holotime.set_world_clip", text="Set World", icon="WORLD")
+        under_way(layout, setting_up=False)
         active, _ = chosen(context)
         scenes = [obj for obj in context.scene.objects if obj.holotime.is_scene]
         if not scenes:

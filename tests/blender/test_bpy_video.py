@@ -136,6 +136,18 @@ def test_a_player_sets_everything_and_says_what_it_cannot_show(scene):
     assert "missing.wav" in video.why_not(scene, obj)
 
 
+def test_keys_on_the_playback_are_noticed(scene):
+    from bl_ext.user_default.holotime.operators import video
+    from bl_ext.user_default.holotime.scene_import.splat_object import input_property, scene_modifier
+
+    obj = scene.objects[0]
+    obj.keyframe_insert("location", frame=1)
+    assert not video.playback_is_keyed(obj)
+    owner, prop = input_property(scene_modifier(obj), "Speed")
+    owner.keyframe_insert(prop, frame=1)
+    assert video.playback_is_keyed(obj)
+
+
 def test_quality_and_endings(scene):
     from bl_ext.user_default.holotime.operators import video
 
