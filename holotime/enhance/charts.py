@@ -87,7 +87,7 @@ def place(charts: Charts, north: bool, height: int, width: int) -> Place:
     return Place(rows, u.astype(np.float32), v.astype(np.float32), (t * t * (3 - 2 * t)).astype(np.float32))
 
 
-def look_up(at: Place, values: NDArray, scale: int = 1) -> NDArray[np.float32]:
+def look_up(at: Place, values: NDArray, scale: int = 1) -> NDArray:
     """[r, W(, C)] values of a cap [scale n, scale n(, C)] at the pixels that it serves; cubic where it is enlarged."""
     u, v = (at.u, at.v) if scale == 1 else ((c + 0.5) * scale - 0.5 for c in (at.u, at.v))
     method = cv2.INTER_LINEAR if scale == 1 else cv2.INTER_CUBIC

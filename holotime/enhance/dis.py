@@ -7,6 +7,7 @@ frame: its colour is then taken from the frame that shows it. Places that nobody
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,7 +69,8 @@ class DisEngine:
 
 
 def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(a, b, None)
+    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return dis.calc(a, b, None)
 
 
 def _positions(flow: NDArray[np.float32], time: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

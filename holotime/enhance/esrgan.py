@@ -116,8 +116,8 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> Upscal
             f"{path} is not a network of Real-ESRGAN ({reason}). Use RealESRGAN_x2plus.pth, RealESRGAN_x4plus.pth or "
             "realesr-general-x4v3.pth."
         ) from error
-    network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last)
-    return network.eval().requires_grad_(False)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
+    return network.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
 
 def _rrdb(state: dict[str, Tensor]) -> RRDBNet:

@@ -164,5 +164,5 @@ def load_ifnet(path: Path, device: torch.device, dtype: torch.dtype = torch.floa
             f"{path} is not a network of RIFE 4.0 or 4.2 to 4.6 ({reason}). "
             "Use rife-4.6 (`holotime weights get rife-4.6`)."
         ) from error
-    network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last)
-    return network.eval().requires_grad_(False)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
+    return network.to(device=device, dtype=dtype).eval().requires_grad_(False)

@@ -59,7 +59,7 @@ class Pair:
         charts = self.charts
         motion, trust = self.engine.between(self.pairs[0], time)
         band = slice(charts.top, charts.bottom)
-        unit = np.float32([width / charts.width, height / charts.height])
+        unit = np.array([width / charts.width, height / charts.height], np.float32)
         parts = []
         for k in (0, 2):
             whole = np.zeros((charts.height, charts.width, 2), np.float32)

@@ -62,5 +62,5 @@ def _doubt(
 
     along, in_place = unlike(*warped), unlike(*frames)
     ratio = along / (in_place + GREY)
-    t = np.clip((ratio - MOVED) / (FADED - MOVED), 0, 1)
+    t = np.clip((ratio - MOVED) / (FADED - MOVED), 0, 1).astype(np.float32)
     return t * t * (3 - 2 * t)

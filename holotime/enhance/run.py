@@ -28,6 +28,7 @@ from holotime.files import digest_file, write_whole
 from holotime.progress import Progress, no_progress, part
 from holotime.video.segments import VideoSpec, write_video
 
+DRAWING = 0.97  # share of the progress; the rest is joining the segments
 VERSION = 1  # of what is made; another number makes unfinished and cached results anew
 CRF = 7  # finer than clips are written: with more pixels and frames their neighbours differ less
 
@@ -124,7 +125,7 @@ def _once(
     path = keep / f"{index:06d}.png"
     found = cv2.imread(str(path)) if path.is_file() else None
     if found is not None and found.shape == (*size, 3):
-        return found[..., ::-1]
+        return found[..., ::-1].astype(np.uint8)
     made = make()
     write_whole(path, cv2.imencode(".png", made[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
     return made
@@ -161,7 +162,7 @@ def enhance_video(
     fps = float(config.rate if config.rate and frames.count > 1 else frames.rate)
     spec = VideoSpec(*size, count, fps, crf=CRF, hardware="off", grain=True)
     spec.encoder(output.suffix.lower())
-    pictures = part(progress, 0.0, 0.97)
+    pictures = part(progress, 0.0, DRAWING)
 
     def draw(wanted: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
         lanes: list[tuple[list[int], Enhancer]] = []
@@ -169,6 +170,10 @@ def enhance_video(
             enhancer = _lane(lanes, index, todo, frames)
             made = enhancer.picture(index, _within(pictures, count - len(wanted) + n, count))
             yield made
+
+    def joining(fraction: float, note: str = "") -> None:
+        if fraction > DRAWING:  # before that, the pictures say more
+            progress(fraction, note)
 
     report = write_video(
         output,
@@ -179,7 +184,7 @@ def enhance_video(
         audio=source if frames.sound else None,
         comment="holotime loop" if frames.loop else "",
         parts=parts,
-        progress=lambda f, note="": progress(f, note) if f > 0.97 else None,
+        progress=joining,
     )
     return {
         "clip": str(output),

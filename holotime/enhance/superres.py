@@ -84,8 +84,8 @@ class Network:
         """Frame [H, W, 3] -> [scale H, scale W, 3]."""
         twice = self.scale > self.network.scale  # a network that doubles is used twice to quadruple
         first = min(self.scale, self.network.scale)
-        out = self._once(frame, first, lambda f: told(f * (0.2 if twice else 1)))
-        return self._once(out, 2, lambda f: told(0.2 + 0.8 * f)) if twice else out
+        out = self._once(frame, first, _between(told, 0, 0.2 if twice else 1))
+        return self._once(out, 2, _between(told, 0.2, 1)) if twice else out
 
     def _once(self, frame: NDArray[np.uint8], scale: int, told: Told) -> NDArray[np.uint8]:
         height, width = frame.shape[:2]
@@ -97,8 +97,7 @@ class Network:
         big, done = [], 0.0
         for i, picture in enumerate(parts):
             share = pixels[i] / sum(pixels)
-            begun = done
-            big.append(self._chart(picture, scale, i == 0, lambda f, a=begun, b=share: told(a + b * f)))
+            big.append(self._chart(picture, scale, i == 0, _between(told, done, done + share)))
             done += share
         out = np.zeros((scale * charts.height, scale * charts.width, 3), np.uint8)
         out[scale * charts.top : scale * charts.bottom] = big[0]
@@ -126,7 +125,7 @@ class Network:
             y, x, h, w = cells[n]
             cut = padded[y : y + h + 2 * margin, x : x + w + 2 * margin]
             try:
-                with _layer_by_layer(self.network.body, _part_of(told, n, len(cells))):
+                with _layer_by_layer(self.network.body, _between(told, n / len(cells), (n + 1) / len(cells))):
                     big = self._tile(np.ascontiguousarray(cut), scale)
             except torch.OutOfMemoryError as error:
                 if self.tile <= LEAST_TILE:
@@ -155,9 +154,9 @@ class Network:
             return (big[0].float().clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
 
 
-def _part_of(told: Told, number: int, total: int) -> Told:
-    """One of ``total`` parts of a frame, seen as a whole."""
-    return lambda share: told((number + share) / total)
+def _between(told: Told, start: float, end: float) -> Told:
+    """A part of a frame, seen as a whole."""
+    return lambda share: told(start + (end - start) * share)
 
 
 @contextmanager
