@@ -5,7 +5,7 @@ bits; layers brought one by one.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -81,10 +81,15 @@ def make_plan(
                 if residency != "resident" and total > host:
                     text += f"; {total / GIB:.0f} GiB of main memory are needed too, and {host / GIB:.0f} GiB are free"
                 return Plan(residency, device, small, need, text)
+    other = ""
+    if mode == "low":  # the memory may be there, and only not be asked for
+        with suppress(OutOfMemory):
+            fits = make_plan(parts, working, device, main=main, passes=passes, exact=exact, free=free)
+            other = f" The plan auto would fit: {fits.reason}."
     raise OutOfMemory(
         f"Even the smallest plan needs about {smallest / GIB:.1f} GiB ({words}), and {budget / GIB:.1f} GiB are free "
-        f"on {device}{' under the plan low' * (mode == 'low')}: no plan fits. Close other programs, or take a smaller "
-        f"model{', a smaller size, or a machine with a GPU' if device.type == 'cpu' else ' or a smaller size'}."
+        f"on {device}{' under the plan low' * (mode == 'low')}: no plan fits.{other} Close other programs, or "
+        f"take a smaller model{', a smaller size, or a GPU' if device.type == 'cpu' else ' or a smaller size'}."
     )
 
 

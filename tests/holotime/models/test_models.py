@@ -113,8 +113,13 @@ def test_a_plan_fits_or_none_is_made(free: int, mode: str, exact: bool, device: 
 def test_none_fits_and_it_says_what_would() -> None:
     with pytest.raises(OutOfMemory, match=r"smallest plan needs about 3\.\d GiB .* no plan fits"):
         make_plan(WEIGHTS, (4 * GIB, 2 * GIB), CUDA, free=3 * GIB)
-    with pytest.raises(OutOfMemory, match=r"about 41\.5 GiB .* a machine with a GPU"):
+    with pytest.raises(OutOfMemory, match=r"about 41\.5 GiB .* a GPU"):
         make_plan(WEIGHTS, (4 * GIB, 2 * GIB), torch.device("cpu"), free=20 * GIB)
+
+
+def test_low_says_when_auto_would_fit() -> None:
+    with pytest.raises(OutOfMemory, match=r"the plan low: no plan fits\. The plan auto would fit: every part"):
+        make_plan(WEIGHTS, (4 * GIB, 2 * GIB), torch.device("cpu"), mode="low", free=80 * GIB)
 
 
 def test_errors_of_memory_and_packages(monkeypatch: pytest.MonkeyPatch) -> None:
