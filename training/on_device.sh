@@ -3,7 +3,7 @@
 #
 #   training/on_device.sh SECONDS [more options of training.train]
 #
-# SECONDS are of training; compiling takes about one minute and evaluation about another. Needs nvcc, Python >= 3.11
+# SECONDS are of training; compiling takes about half a minute, evaluation one to two minutes. Needs nvcc, Python >= 3.11
 # with torch and what holotime needs (wheels from .whl/perceive are used for what is missing), and finds ground-truth
 # clips and pictures in .whl/perceive if they are there. Everything in OUT stays below 16 MiB.
 set -euo pipefail
