@@ -157,6 +157,8 @@ def enhance_video(
     if output.exists() and os.path.samefile(source, output):
         raise InputError(f"The output {output} is the clip itself. Give another name.")
     todo = plan(config, frames.count, frames.rate, frames.loop)
+    if config.scale == 1 and config.rate == frames.rate:
+        raise InputError(f"{source} has {config.fps:g} frames a second already. Give another --fps, or --scale.")
     size = (config.scale * frames.width, config.scale * frames.height)
     count = len(todo.moments.positions)
     fps = float(config.rate if config.rate and frames.count > 1 else frames.rate)

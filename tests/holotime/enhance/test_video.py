@@ -209,12 +209,26 @@ def test_one_frame(tmp_path: Path, no_weights: Path) -> None:
         ({"scale": 2, "model": "rife-4.6"}, "does something else"),
         ({"scale": 2, "model": "weights/mine.pth"}, r"no network or file weights/mine\.pth"),
         ({}, "nothing to do"),
+        ({"fps": 12.0}, "has 12 frames a second already"),
     ],
 )
 def test_what_cannot_be_is_refused_first(video: Path, no_weights: Path, asked: dict, said: str) -> None:
     with pytest.raises(InputError, match=said):
         enhance_video(video, video.with_name("out.mp4"), config(**asked))
     assert [p.name for p in video.parent.glob("*.mp4")] == ["clip.mp4"]
+
+
+def test_other_containers(clip: Clip, tmp_path: Path, no_weights: Path) -> None:
+    """Matroska says neither how many frames there are nor what sphere they show."""
+    source = tmp_path / "clip.mkv"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+        for frame in clip.frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    assert VideoFrames(source).count == len(clip)
+    assert enhance_video(source, tmp_path / "out.mov", config(fps=24.0))["frames"] == 11
 
 
 def test_networks_that_are_not_here_say_what_to_do(video: Path, no_weights: Path) -> None:
