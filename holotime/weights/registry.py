@@ -302,6 +302,7 @@ MODELS = {
             "see the model card",
             (_hub("ProGamerGov/360-Diffusion-LoRA-sd-v1-5", "360Diffusion_v1.safetensors"),),
             0.038,
+            terms="read its page on the hub before selling what it makes",
         ),
         _pipeline(
             "wan2.1-i2v",
