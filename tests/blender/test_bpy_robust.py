@@ -87,6 +87,35 @@ bpy.ops.holotime.disconnect()
     assert client.wait(lambda: client.jobs[job].done, START_SECONDS)  # both Blenders were told
 
 
+def test_two_blenders_on_one_sidecar(client, holotime, tmp_path):
+    """Each sees the other's job as it runs; what one stops is stopped for both."""
+    settle(picture(tmp_path / "panorama.png", 1024, 512))
+    settings = bpy.context.scene.holotime
+    settings.auto_import, settings.width, settings.frames = False, 2048, 200
+    bpy.ops.holotime.generate()
+    job = client.jobs[client.latest_job]
+    assert client.wait(lambda: job.status == "running", JOB_SECONDS)
+    code = f"""
+import bpy, importlib
+bpy.ops.preferences.addon_enable(module="bl_ext.user_default.holotime")
+client = importlib.import_module("bl_ext.user_default.holotime").client
+bpy.ops.holotime.connect(connection_file={str(client._thread._file)!r})
+assert client.wait(lambda: {job.id!r} in client.jobs, {START_SECONDS}), client.link_text
+job = client.jobs[{job.id!r}]
+assert client.wait(lambda: job.fraction > 0, {START_SECONDS})
+print("RESULT", job.status)
+bpy.ops.holotime.cancel_job(job=job.id)
+assert client.wait(lambda: job.done, {START_SECONDS})
+bpy.ops.holotime.disconnect()
+"""
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
+    assert "RESULT running" in run.stdout, run.stdout[-800:] + run.stderr[-800:]
+    assert client.wait(lambda: job.done, START_SECONDS)
+    assert job.status == "cancelled"
+    assert client.connected()
+
+
 def test_retry_and_turns(client, holotime, tmp_path):
     settle(picture(tmp_path / "panorama.png", 512, 256))
     settings = bpy.context.scene.holotime
