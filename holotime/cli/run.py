@@ -55,14 +55,12 @@ def register(app: typer.Typer) -> None:
 
 def run(
     source: What = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the results.")] = Path("out"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the results.")] = ...,  # type: ignore[assignment]
     panorama: Annotated[
         str,
         typer.Option(help="image: as it is; text: from the prompt; outpaint: round a photo. By the source if empty."),
     ] = "",
-    panorama_model: Annotated[
-        str, typer.Option(help="What draws it: flux, sdxl, sd15, hub id or folder.")
-    ] = "flux",
+    panorama_model: Annotated[str, typer.Option(help="What draws it: flux, sdxl, sd15, hub id or folder.")] = "flux",
     lora: Annotated[str, typer.Option(help="Panorama LoRA: name, hub id or file; the model's own; or none.")] = "",
     fov: Annotated[float, typer.Option(help="Degrees that a photo sees across; 0: as its file says.")] = 0.0,
     yaw: Annotated[float, typer.Option(help="Where a photo looks, degrees to the right.")] = 0.0,

@@ -1,5 +1,6 @@
 """A panorama by itself: ordered, made through the stage cache, written, and told about."""
 
+import contextlib
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -52,6 +53,9 @@ def make_panorama(
         stage.save(made[0], folder)
 
     folder, reused = StageCache(cache_dir).get("panorama", key, fill_folder)
+    if context.work_dir is not None:
+        with contextlib.suppress(OSError):
+            context.checkpoints("panorama", key).rmdir()  # type: ignore[union-attr]  # empty now
     panorama = made[0] if made else stage.load(folder)
     write_whole(target, stage.png(panorama.image) if target.suffix.lower() == ".png" else jpeg(panorama.image, 95))
     progress("panorama", 1.0, "reused" if reused else "", jpeg(thumbnail(panorama.image), 80))

@@ -26,6 +26,7 @@ from holotime.panorama.sampler import Known, Part, Sampler
 from holotime.panorama.seam import heal_seam
 from holotime.progress import Progress, no_progress, part
 from holotime.quality import seam_ratio
+from holotime.weights.licences import licence_note
 
 DETAIL = 0.35  # strength with which an enlarged panorama is drawn again: its forms stay
 MENDING = 0.45  # of a pole: rays become forms
@@ -72,7 +73,8 @@ def make(
         sampler = Sampler(network, config.seed, state_dir, fingerprint(config, chosen, photo))
         if plan.residency in ("offload", "quantised"):
             sampler.look_every = 10  # a preview puts the autoencoder in the denoiser's place, and that back again
-        made = Made(chosen.name, [*chosen.notes, f"panorama memory: {plan.reason}"], licences=chosen.used)
+        notes = [*chosen.notes, *map(licence_note, chosen.used), f"panorama memory: {plan.reason}"]
+        made = Made(chosen.name, notes, licences=chosen.used)
         run = _Run(config, chosen, network, sampler, made, steps, drawn, TILE if plan.small else 0, photo)
         image = run.picture(progress, preview)
         sampler.clear()

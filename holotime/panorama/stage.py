@@ -79,6 +79,7 @@ def order_of(settings: "GenerateConfig", source: Path | None, memory: str) -> Or
         pitch=settings.pitch,
     )
     photo = source if settings.panorama == "outpaint" else None
+    config.check(photo=photo is not None)
     native = choose(config, photo=photo is not None).native
     width = min(max(settings.width, min(native, LEAST_WIDTH)), MAX_WIDTH)
     return order(replace(config, width=-(-width // 32) * 32), photo)

@@ -11,6 +11,7 @@ from holotime.panorama import poles
 from holotime.panorama.config import PanoramaConfig
 from holotime.panorama.loading import choose, open_network
 from holotime.panorama.make import make
+from holotime.panorama.sampler import Part, Sampler
 from holotime.quality import seam_ratio
 from tests.holotime.panorama import tiny
 
@@ -50,6 +51,7 @@ def test_a_panorama_is_made_with_progress_and_previews(made):
     assert shown[0].shape == (64, 128, 3)
     assert all(p.shape[1] <= 512 and p.shape[1] >= p.shape[0] for p in shown)
     assert any("every part stays in memory" in note for note in how.notes)
+    assert any("licence" in note and "commercial use" in note for note in how.notes)
     assert how.backend == config.model.rsplit("/", 1)[-1]
 
 
@@ -177,3 +179,23 @@ def test_what_of_a_long_prompt_is_not_read_is_told(folders):
 def test_a_negative_prompt_is_followed_where_there_is_guidance(folders):
     config = order(folders["sd"], poles=False)
     assert np.abs(make(config)[0].astype(int) - make(replace(config, negative_prompt="rain"))[0]).mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["sd", "flux"])
+def test_weights_in_eight_bits_draw_nearly_the_same_with_a_lora_too(folders, tmp_path, kind):
+    pytest.importorskip("peft")
+    lora = save_lora(order(folders[kind]), tmp_path / "pano.safetensors")
+    config = order(folders[kind], lora=str(lora))
+    chosen = choose(config, photo=False)
+    made = []
+    for eight in (False, True):
+        with torch.inference_mode():
+            network = open_network(chosen, chosen.plan_for(config))
+            if eight:
+                network.denoiser.enable_layerwise_casting(torch.float8_e4m3fn, torch.float32)
+            task = Part("a", network.read("a sea", "", 3.5), 3, 3.5)
+            made.append(Sampler(network, 0).run(task, (1, 4, 16, 32)))
+    stored = {p.dtype for p in network.denoiser.parameters()}
+    assert torch.float8_e4m3fn in stored
+    difference = (made[1] - made[0]).abs().mean() / made[0].abs().mean()
+    assert 0 < difference < 0.2

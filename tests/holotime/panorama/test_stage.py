@@ -119,6 +119,8 @@ def test_what_cannot_be_made_is_refused_before_any_work(model, tmp_path, params,
     assert not seen
     with pytest.raises(InputError, match="needs the input 'panorama'"):
         run_job("generate", {}, {}, tmp_path / "out", tmp_path / "cache", quiet)
+    with pytest.raises(InputError, match="prompt is empty"):
+        run_job("generate", {"panorama": "text"}, {}, tmp_path / "out", tmp_path / "cache", quiet)
 
 
 def test_models_of_other_kinds_and_loras_of_others_are_refused(model, tmp_path):
