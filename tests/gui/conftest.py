@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCREEN = "900x1800"  # high enough for the whole sidebar without scrolling
+SCREEN = "900x2300"  # high enough for the whole sidebar without scrolling
 SECONDS = 900  # for one scenario, on a machine that does other things too
 
 

@@ -93,7 +93,8 @@ def job(robot):
     yield 0.5
     yield from robot.screenshot("imported")
     yield from robot.find()
-    assert set(robot.found) > set(before) - {"bpy.ops.holotime.connect()", "bpy.ops.holotime.start_sidecar()"}
+    gone = set(before) - set(robot.found) - {"bpy.ops.holotime.connect()", "bpy.ops.holotime.start_sidecar()"}
+    assert not gone, gone
     yield from robot.press("bpy.ops.holotime.add_camera_path(")
     assert bpy.context.scene.camera is not None
     yield from robot.press("bpy.ops.holotime.render_vr(")
