@@ -33,6 +33,7 @@ def panorama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_whole_job_works_with_the_larger_clip(panorama: Path, tmp_path: Path, no_weights: Path) -> None:
     seen: list[str] = []
     files = run_job("generate", MORE, {"panorama": panorama}, tmp_path, tmp_path / "c", lambda s, *a: seen.append(s))
