@@ -16,6 +16,7 @@ from holotime.clip import Clip, read_clip, write_clip
 from holotime.config import from_params
 from holotime.enhance import EnhanceConfig, enhance_clip, enhance_video
 from holotime.enhance import run as runs
+from holotime.enhance.config import choose_upscaler
 from holotime.enhance.esrgan import SRVGGNet
 from holotime.enhance.frames import KEPT, VideoFrames
 from holotime.enhance.ifnet import IFNet
@@ -75,6 +76,18 @@ def test_networks_by_file(clip: Clip, no_weights: Path, tmp_path: Path) -> None:
     named = enhance_clip(small, config(scale=2, model=str(other), interpolator="dis"))
     assert named.models == (str(other),)
     assert enhance_clip(small, config(fps=24.0, interpolator="dis")).models == ()
+
+
+def test_what_takes_minutes_a_frame_is_not_taken_unasked(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for ending in (".param", ".bin"):
+        (no_weights / f"realesrgan-x4plus{ending}").write_bytes(b"x")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    chosen = choose_upscaler(config(scale=2))
+    assert (chosen.name, chosen.path) == ("lanczos", None)
+    assert "minutes a frame without a GPU" in chosen.note
+    assert choose_upscaler(config(scale=2, model="realesrgan-x4plus")).name == "realesrgan-x4plus"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_upscaler(config(scale=2)).name == "realesrgan-x4plus"
 
 
 def test_a_file_becomes_a_file_with_sphere_sound_and_loop(tmp_path: Path, no_weights: Path) -> None:
