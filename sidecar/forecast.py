@@ -36,7 +36,7 @@ CHOICES += ("perceive", "recipe", "format", "backend", "effort", "behind", "enha
 FIRST_MEMORY = {
     "panorama": (2e9, 0.0, 0.0),
     "generate": (750e6, 10e6, 300.0),
-    "render": (350e6, 90e6, 0.0),
+    "render": (350e6, 150e6, 0.0),
     "export": (600e6, 0.0, 0.0),
 }
 
