@@ -89,7 +89,7 @@ def lift(
     config = config or LiftConfig()
     notes: list[str] = []
     progress(0.0, "looking at the surface")
-    perception = _fitted(clip, perception, notes)
+    perception = fitted(clip, perception, notes)
     sky = config.sky_distance or sky_shell(perception.distance)
     inverse = np.stack([snap_edges(invert(d, sky)) for d in perception.distance])
     if len(inverse) == 1:
@@ -220,8 +220,12 @@ def sky_shell(distance: NDArray) -> float:
     return float(np.clip(1.5 * solid.max(), 100.0, 150.0)) if solid.size else 100.0
 
 
-def _fitted(clip: Clip, perception: ClipPerception, notes: list[str]) -> ClipPerception:
-    """The perception at the clip's size, checked."""
+def fitted(clip: Clip, perception: ClipPerception, notes: list[str]) -> ClipPerception:
+    """The perception at the clip's size; ``notes`` receives what was changed.
+
+    Raises InputError for a clip that is no panorama, a distance that is not a number somewhere, and shapes that do not
+    fit together.
+    """
     size = (clip.height, clip.width)
     if clip.width != 2 * clip.height:
         raise InputError(f"A panorama is twice as wide as high, got {clip.width} x {clip.height} pixels.")

@@ -59,7 +59,6 @@ class TrainConfig:
     reach: float = 0.35  # metres from the clip's eye, at most
     between: float = 0.1  # share of steps at times between two frames, where these agree
     unseen: float = 0.3  # weight of the lift's picture where a displaced view shows what the clip does not
-    behind: float = 0.5  # weight, from the clip's eye, of mixed pixels at the far side of an edge
     opacity: float = 0.05  # weight of what shows through, per pixel
     distance: float = 0.01  # weight of a pixel of wrong parallax
     motion: float = 0.01  # weight of motion that the lift did not see, in radians squared per splat

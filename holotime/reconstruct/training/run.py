@@ -4,7 +4,6 @@ import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from holotime.clip import Clip
@@ -12,7 +11,7 @@ from holotime.config import setting
 from holotime.errors import BackendUnavailable, InputError, OutOfMemory
 from holotime.perceive import ClipPerception
 from holotime.progress import Progress, no_progress, part
-from holotime.reconstruct.lift import LiftConfig, lift
+from holotime.reconstruct.lift import LiftConfig, fitted, lift
 from holotime.reconstruct.training.config import TrainConfig
 from holotime.reconstruct.training.model import Kind
 from holotime.reconstruct.training.rasterizers import available
@@ -84,7 +83,9 @@ def reconstruct(
 
         recipe = RecipeConfig(seed=config.seed, **({"iterations": config.refine} if config.refine else {}))
         watch = (lambda run: snapshot(run.model, run.steps)) if snapshot else None
-        scene = Recipe(clip, fitted(clip, perception), recipe).run(progress=progress, watch=watch, every=WATCH_STEPS)
+        scene = Recipe(clip, fitted(clip, perception, []), recipe).run(
+            progress=progress, watch=watch, every=WATCH_STEPS
+        )
         scene.provenance["backend"] = backend
         return scene
     budget, notes = config.budget, list[str]()
@@ -131,19 +132,8 @@ def _attempt(
         seed=config.seed,
         checkpoint=checkpoint or settings.checkpoint,
     )
-    trainer = Trainer(scene, clip, fitted(clip, perception), settings)
+    trainer = Trainer(scene, clip, fitted(clip, perception, []), settings)
     trainer.resume()
     result = trainer.run(progress=part(progress, 0.4, 1.0), snapshot=snapshot)
     result.scene.provenance["recipe"] = recipe
     return result.scene
-
-
-def fitted(clip: Clip, perception: ClipPerception) -> ClipPerception:
-    """The perception with its distance at the clip's size, by the nearest pixel (as the lift does it)."""
-    distance = perception.distance
-    size = (clip.height, clip.width)
-    if distance.shape[1:] == size:
-        return perception
-    i = ((np.arange(size[0]) + 0.5) * distance.shape[1] / size[0]).astype(int)
-    j = ((np.arange(size[1]) + 0.5) * distance.shape[2] / size[1]).astype(int)
-    return replace(perception, distance=distance[:, i[:, None], j[None, :]])

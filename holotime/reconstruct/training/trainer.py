@@ -124,10 +124,6 @@ class Trainer:
         """The loss of one view, a sum over the panorama's pixels."""
         c = self.config
         color, weight = target.color, lens.weight * target.seen
-        if target.behind is not None:
-            # Their mixed colour belongs to the nearer thing's soft outline; a splat behind it that took it on would be
-            # a ghost line from beside.
-            weight = torch.where(target.behind, c.behind * weight, weight)
         if bool(step.eye.any()):
             with torch.no_grad():
                 lifted = self.look(self.lifted, step, lens)

@@ -14,7 +14,7 @@ from holotime.perceive import ClipPerception
 from holotime.reconstruct.surface import invert, snap_edges
 from holotime.reconstruct.training.config import TrainConfig
 from holotime.reconstruct.training.rasterizers import Lens, look, sample
-from holotime.reconstruct.training.warp import displaced, edges, far_sides, unmix
+from holotime.reconstruct.training.warp import displaced, edges, unmix
 
 NEAREST_SHARE = 0.3  # a displaced eye goes at most this share of the way to the nearest thing
 AGREE = 0.04  # colour difference up to which two frames count as showing the same
@@ -39,7 +39,6 @@ class Target:
     seen: Tensor  # [V, h, w] bool
     inverse: Tensor  # [V, h, w] 1/m
     sharp: Tensor  # [V, h, w] bool: the inverse distance is that of one surface
-    behind: Tensor | None  # [V, h, w] bool: pixels of a farther surface that carry the colour of a nearer one too
 
 
 class Frames:
@@ -52,8 +51,6 @@ class Frames:
         inverse = [snap_edges(invert(d, sky)) for d in perception.distance]
         self.inverse = torch.from_numpy(np.stack(inverse)).to(device, torch.float16)  # [T or 1, H, W] 1/m
         self.edge = torch.stack([edges(i.float()[None])[0] for i in self.inverse])
-        self.behind = torch.stack([far_sides(i.float()[None], e[None])[0] for i, e in zip(
-            self.inverse, self.edge, strict=True)])  # fmt: skip
         self.directions = torch.from_numpy(sphere.directions(clip.height, clip.width).copy()).to(device)
         self._clean: dict[int, tuple[Tensor, Tensor]] = {}
         solid = perception.distance[np.isfinite(perception.distance)]
@@ -81,17 +78,17 @@ class Frames:
             clean, sure = self.cleaned(step.frame)
             eye = step.eye.to(image.device)
             color, seen, near = displaced(clean, sure, inverse, edge, self.directions, eye, lens)
-            return Target(color, seen, near, seen, None)
-        maps = torch.stack([inverse, edge.to(inverse), self.behind[known].to(inverse)])
+            return Target(color, seen, near, seen)
+        maps = torch.stack([inverse, edge.to(inverse)])
         maps = look(maps, lens) if lens.turn is None else sample(maps, lens.directions, "nearest")
-        near, mixed, behind = maps.split(1, dim=1)
+        near, mixed = maps.split(1, dim=1)
         color = look(image, lens).clamp(0, 1)
         seen = torch.ones_like(near[:, 0], dtype=torch.bool)
         if step.other is not None:
             next_color = look(self.image(step.other), lens).clamp(0, 1)
             apart = F.max_pool2d((color - next_color).abs().amax(1, keepdim=True), 5, 1, 2)[:, 0]
             color, seen = 0.5 * (color + next_color), apart < AGREE
-        return Target(color, seen, near[:, 0], (mixed[:, 0] == 0) & seen, behind[:, 0] > 0)
+        return Target(color, seen, near[:, 0], (mixed[:, 0] == 0) & seen)
 
 
 class Sampler:

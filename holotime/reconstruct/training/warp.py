@@ -17,6 +17,7 @@ ROUNDS = 4  # of refinement; each divides the error by about distance over displ
 AGREE = 0.01  # relative distance up to which a ray counts as having met the surface
 STEP = 0.3  # metres of displacement with which a jump of inverse distance is turned into pixels
 EDGE = 1.0  # pixels of parallax between neighbours that make an edge
+SPREAD = 0.7  # pixels from its centre that a point of the z-buffer covers; more would hide what is just beside a thing
 
 
 def wrap_pad(image: Tensor, pad: int) -> Tensor:
@@ -38,13 +39,6 @@ def edges(inverse: Tensor) -> Tensor:
     across = (wide[:, 1:-1, 2:] - middle + wide[:, 1:-1, :-2]).abs()
     down = (wide[:, 2:, 1:-1] - middle + wide[:, :-2, 1:-1]).abs()
     return torch.maximum(across, down) > limit
-
-
-def far_sides(inverse: Tensor, edge: Tensor) -> Tensor:
-    """[T, H, W] bool: the pixels of ``edge`` that belong to the farther surface. ``inverse`` [T, H, W] 1/m."""
-    per_radian = STEP * inverse.shape[-1] / (2 * math.pi)
-    high = F.max_pool2d(wrap_pad(inverse, 2)[:, None], 5, 1)[:, 0]
-    return edge & ((high - inverse) * per_radian > EDGE)
 
 
 def unmix(image: Tensor, inverse: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,7 +73,7 @@ def unmix(image: Tensor, inverse: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]
 def first_guess(inverse: Tensor, directions: Tensor, eye: Tensor) -> Tensor:
     """[H, W] inverse distance from the displaced ``eye`` [3] to the nearest point in each pixel; 0 where none lands.
 
-    ``inverse`` [H, W] and ``directions`` [H, W, 3] of the frame. Every point is put into the four pixels around it.
+    ``inverse`` [H, W] and ``directions`` [H, W, 3] of the frame. A point covers the pixels within ``SPREAD`` of it.
     """
     height, width = inverse.shape
     away = directions / inverse[..., None] - eye
@@ -90,8 +84,9 @@ def first_guess(inverse: Tensor, directions: Tensor, eye: Tensor) -> Tensor:
     j, i = x.floor().long(), y.floor().long()
     for dy in (0, 1):
         for dx in (0, 1):
+            close = ((x - j - dx).abs() <= SPREAD) & ((y - i - dy).abs() <= SPREAD)
             index = (i + dy).clamp(0, height - 1) * width + (j + dx) % width
-            near.scatter_reduce_(0, index.reshape(-1), (1 / far).reshape(-1), "amax")
+            near.scatter_reduce_(0, index.reshape(-1), torch.where(close, 1 / far, 0.0).reshape(-1), "amax")
     return near.reshape(height, width)
 
 

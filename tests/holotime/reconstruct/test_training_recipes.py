@@ -12,7 +12,15 @@ from holotime.clip import Clip
 from holotime.config import from_params
 from holotime.errors import BackendUnavailable, Cancelled, InputError, OutOfMemory
 from holotime.reconstruct import LiftConfig, eye_psnr, lift
-from holotime.reconstruct.training import ReconstructConfig, TrainConfig, available, backend_of, reconstruct, run
+from holotime.reconstruct.training import (
+    ReconstructConfig,
+    TrainConfig,
+    Trainer,
+    available,
+    backend_of,
+    reconstruct,
+    run,
+)
 
 from .conftest import perception_of, room
 
@@ -64,6 +72,26 @@ def test_distance_of_another_size_is_fitted(still):
     config = ReconstructConfig(recipe="lite", refine=2, budget=3000, sweeps=0)
     scene = reconstruct(clip, coarse, config, train=TrainConfig(steps=2, device="cpu"))
     assert any("resized" in note for note in scene.provenance["notes"])
+
+
+@pytest.mark.parametrize("recipe", ["lite", "holotime"])
+def test_a_distance_that_is_not_a_number_is_refused_by_every_recipe(still, monkeypatch, recipe):
+    clip, perception = still
+    monkeypatch.setattr(run, "available", lambda: True)
+    distance = perception.distance.copy()
+    distance[0, 5, 7] = np.nan
+    with pytest.raises(InputError, match="1 pixels"):
+        reconstruct(clip, replace(perception, distance=distance), ReconstructConfig(recipe=recipe, refine=2))
+
+
+def test_nothing_but_sky_is_trained(still):
+    clip, perception = still
+    sky = replace(perception, distance=np.full_like(perception.distance, np.inf))
+    config = ReconstructConfig(recipe="lite", refine=12, budget=3000, sweeps=1)
+    scene = reconstruct(clip, sky, config, train=TrainConfig(steps=12, device="cpu"))
+    assert np.isfinite(scene.means).all()
+    assert np.linalg.norm(scene.means, axis=1).min() > 60
+    assert eye_psnr(scene, clip) > eye_psnr(lift(clip, sky, LiftConfig(budget=3000, sweeps=1)), clip)
 
 
 def test_out_of_memory_halves_the_budget_and_says_so(still, monkeypatch):
@@ -128,3 +156,36 @@ def test_command_line(still, tmp_path):
     answer = json.loads(result.stdout.strip().splitlines()[-1])
     assert answer["reconstruct"] == f"lite ({here})"
     assert (tmp_path / "scene.safetensors").is_file()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not available(), reason="needs a CUDA device and gsplat")
+def test_gpu_training_is_better_than_the_lift_and_resumes_within_a_tenth_of_a_decibel(still, tmp_path):
+    clip, perception = still
+    scene = lift(clip, perception, LiftConfig(budget=3000, sweeps=1))
+    settings = TrainConfig(steps=200, device="cuda")
+    whole = Trainer(scene, clip, perception, settings).run()
+    assert whole.backend == "gsplat"
+    assert whole.peak_bytes > 0
+    assert eye_psnr(whole.scene, clip) > eye_psnr(scene, clip) + 1
+    kept = replace(settings, checkpoint=tmp_path / "run.checkpoint")
+    assert Trainer(scene, clip, perception, kept).run(stop=0.5).stopped
+    second = Trainer(scene, clip, perception, kept)
+    assert second.resume()
+    resumed = second.run()
+    assert resumed.steps == 200
+    assert abs(eye_psnr(resumed.scene, clip) - eye_psnr(whole.scene, clip)) < 0.1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not available(), reason="needs a CUDA device and gsplat")
+def test_the_published_recipe_learns(still):
+    from holotime.reconstruct.training.recipe import Recipe, RecipeConfig
+
+    clip, perception = still
+    recipe = Recipe(clip, perception, RecipeConfig(size=128))
+    assert recipe.guided.farthest.shape == (120,)
+    before = eye_psnr(recipe.scene(), clip)
+    for _ in range(400):
+        recipe.advance()
+    assert eye_psnr(recipe.scene(), clip) > before + 3
