@@ -4,6 +4,10 @@
     python benchmarks/reconstruct.py clip CLIP...          a video or a folder of frames; distance from the network
     python benchmarks/reconstruct.py panorama IMAGE...     animated by the flow animator first (24 frames)
     python benchmarks/reconstruct.py scaling SCENE_DIR...  a gt4d scene as 25 frames at twice the size and as 100 frames
+    python benchmarks/reconstruct.py everything SCENE_DIR...    all that is published of a GPU, in one call
+
+``everything``: with the true distance the lift, lite after 15 s and 60 s and the published recipe; with the network's
+distance lite after 60 s; then the scaling.
 
 ``--recipes`` is a list of lift, lite, full and holotime; the trained ones take their time from ``--seconds`` (a list:
 one run each) or, on a CPU, their steps from ``--steps``. ``--distance network`` uses the embedded network where the
@@ -144,7 +148,7 @@ def scenes(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("gt4d", "clip", "panorama", "scaling"))
+    parser.add_argument("kind", choices=("gt4d", "clip", "panorama", "scaling", "everything"))
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--budget", type=int, default=LiftConfig.budget)
     parser.add_argument("--sweeps", type=int, default=LiftConfig.sweeps)
@@ -159,6 +163,21 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--scenes", type=Path)
     args = parser.parse_args()
+    if args.kind != "everything":
+        run(args)
+        return
+    seconds = args.recipe_seconds or 60.0
+    for kind, distance, recipes, marks in (
+        ("gt4d", "truth", ["lift", "lite", "holotime"], ["15", "60"]),
+        ("gt4d", "network", ["lite"], ["60"]),
+        ("scaling", "truth", ["lite"], ["15"]),
+    ):
+        given = {"kind": kind, "distance": distance, "recipes": recipes, "seconds": marks, "recipe_seconds": seconds}
+        run(argparse.Namespace(**{**vars(args), **given}))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Every path, size and recipe of ``args``; one JSON line each."""
     for n, path in enumerate(args.paths):
         clip, found = load(args.kind, path, args.distance)
         if n == 0:

@@ -45,7 +45,7 @@ from holotime.weights.licences import EMBEDDED
 if TYPE_CHECKING:
     from holotime.panorama.stage import Order
 
-STAGE_VERSIONS = {"panorama": 1, "perceive": 1, "animate": 4, "enhance": 1, "track": 1, "reconstruct": 4}
+STAGE_VERSIONS = {"panorama": 1, "perceive": 1, "animate": 4, "enhance": 1, "track": 1, "reconstruct": 5}
 T = TypeVar("T")
 
 # (stage, fraction of the stage, note, JPEG thumbnail or None). Raises Cancelled when the user asked to stop.
