@@ -313,8 +313,8 @@ class _Run:
             say(f"Loop by cross-fade: what follows the last frame is blended into the first {over}.")
         elif config.loop == "bounce" and config.frames > 2:
             say("Loop by going back the same way.")
-        elif config.loop == "none":
-            say("The clip does not loop.")
+        else:
+            say(f"The clip does not loop{', for it has less than three frames' * (config.loop != 'none')}.")
 
     def _read_prompt(self, pipeline: Any) -> None:
         """A note when the prompt is longer than the model reads."""
