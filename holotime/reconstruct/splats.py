@@ -6,14 +6,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from holotime.reconstruct.surface import Surface, parallax_pixels
+from holotime.reconstruct.surface import Surface
 from holotime.render.jit import compiled, spread
 
 OVERLAP = 0.56  # standard deviation of a splat in units of the spacing of its neighbours: no grid, little blur
 MOST_APART = 0.03  # relative distance between the first and the last rank of neighbours at most
 FLATNESS = 0.1  # thickness along the normal over the smaller of the other two axes
-INSET = 0.7  # of its width or height, by which a splat at an outline lies inside; soft outlines reach too far otherwise
-MOST_INSET = 1.0  # pixels
 F32 = NDArray[np.float32]
 
 
@@ -73,29 +71,6 @@ def _average(start, stop, x, y, w, h, inverse, slope, image, weight, out):
             out[n, 3], out[n, 4], out[n, 5] = s3 / total, s4 / total, s5 / total
 
 
-def insets(patches: Patches, inverse: F32) -> F32:
-    """[N, 2] pixels to the east and south by which patches at an outline move towards the inside of their thing.
-
-    A row of splats is half opaque about half its width beyond its last pixels. Drawn at the very edge, things would be
-    too wide, and what lies behind them would be fitted to the complement. ``inverse`` [H, W] 1/m.
-    """
-    height, width = inverse.shape
-    x, right, middle = patches.x % width, (patches.x + patches.w - 1) % width, (patches.x + patches.w // 2) % width
-    y, bottom = patches.y, np.minimum(patches.y + patches.h - 1, height - 1)
-    centre = np.minimum(patches.y + patches.h // 2, height - 1)
-
-    def ends(near: F32, far: F32) -> NDArray[np.float32]:
-        step = (near - far) * np.float32(parallax_pixels(np.ones(width, np.float32))[0])
-        return ((step > 1) & (near > 1.1 * far)).astype(np.float32)
-
-    west = ends(inverse[centre, x], inverse[centre, (x - 1) % width])
-    east = ends(inverse[centre, right], inverse[centre, (right + 1) % width])
-    north = ends(inverse[y, middle], inverse[np.maximum(y - 1, 0), middle])
-    south = ends(inverse[bottom, middle], inverse[np.minimum(bottom + 1, height - 1), middle])
-    size = np.stack([patches.w, patches.h], -1).astype(np.float32)
-    return np.stack([west - east, north - south], -1) * np.minimum(INSET * size, MOST_INSET)
-
-
 def make_discs(patches: Patches, surface: Surface, image: F32, weight: F32) -> Discs:
     """One flat Gaussian for each patch.
 
@@ -110,10 +85,9 @@ def make_discs(patches: Patches, surface: Surface, image: F32, weight: F32) -> D
     spread(_average, len(patches), patches.x, patches.y, patches.w, patches.h, *maps, mean, chunk=8192)
     w = np.minimum(patches.w, width - patches.x).astype(np.float64)
     h = np.minimum(patches.h, height - patches.y).astype(np.float64)
-    inset = insets(patches, surface.inverse)
-    lam = 2 * math.pi * ((patches.x + 0.5 * w + inset[:, 0]) / width - 0.5)
+    lam = 2 * math.pi * ((patches.x + 0.5 * w) / width - 0.5)
     top, bottom = math.pi * (0.5 - patches.y / height), math.pi * (0.5 - (patches.y + h) / height)
-    phi = 0.5 * (top + bottom) - math.pi * inset[:, 1] / height
+    phi = 0.5 * (top + bottom)
     # The mean cosine over the rows: the rows of a patch that touches a pole shrink to a point.
     cos_mean = (np.sin(top) - np.sin(bottom)) / (top - bottom)
     sin_l, cos_l, sin_p, cos_p = np.sin(lam), np.cos(lam), np.sin(phi), np.cos(phi)

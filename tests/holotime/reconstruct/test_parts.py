@@ -9,7 +9,7 @@ from holotime import sphere
 from holotime.reconstruct import windows
 from holotime.reconstruct.budget import Grid
 from holotime.reconstruct.layers import background, behind_edges, near_things
-from holotime.reconstruct.splats import INSET, OVERLAP, Patches, insets, make_discs, quaternions
+from holotime.reconstruct.splats import OVERLAP, Patches, make_discs, quaternions
 from holotime.reconstruct.surface import MAX_STRETCH, invert, measure, snap_edges
 from holotime.reconstruct.sweeps import spread_frames, visits
 from holotime.scene4d import Gaussians
@@ -218,16 +218,3 @@ def test_visits_reach_every_frame():
     assert visits(24, 0) == []
     assert spread_frames(24, 4) == [3, 9, 15, 21]
     assert spread_frames(3, 8) == [0, 1, 2]
-
-
-def test_splats_at_an_outline_lie_inside():
-    """Also across the seam; a wall without an edge and a steep floor keep their places."""
-    inverse = np.full((32, 64), 0.1, np.float32)
-    inverse[10:20, 60:] = inverse[10:20, :4] = 1.0  # a box across the seam
-    ones = np.ones(4, np.int32)
-    x, y = np.array([60, 3, 0, 30], np.int32), np.array([15, 15, 10, 15], np.int32)
-    found = insets(Patches(x, y, ones, ones), inverse)
-    assert np.allclose(found, [[INSET, 0], [-INSET, 0], [0, INSET], [0, 0]])
-    rolled = insets(Patches((x + 9) % 64, y, ones, ones), np.roll(inverse, 9, 1))
-    assert np.array_equal(found, rolled)
-    assert not insets(all_pixels(), floor()).any()
