@@ -2,8 +2,8 @@
 
 Longitude is a circle in every layer: convolutions and upsampling wrap, and attention knows a longitude only through
 integer harmonics of the angle between two cells. Turning the input by a multiple of ``STRIDE`` pixels therefore turns
-the output by as much; :func:`holotime.perceive.perceive_image` makes that every whole column. Latitude is an input:
-four channels say where a row lies between the poles.
+the output by as much; :func:`holotime.perceive.predict.read_coarse` makes that every whole column. Latitude is an
+input: four channels say where a row lies between the poles.
 """
 
 from functools import lru_cache

@@ -37,8 +37,8 @@ def check_image(image: NDArray[np.uint8]) -> None:
 def facing(image: NDArray[np.uint8]) -> int:
     """The column of a panorama [H, W, 3] that is looked at first; it turns with the panorama.
 
-    Networks and resampling are equivariant to turns by whole cells of their grids only. Turned so that this column
-    comes first, a panorama is the same array however it was turned, and so is all that is made of it. It is the centre
+    A network is equivariant to turns by whole cells of its coarsest grid only. Turned so that this column comes first,
+    a panorama is the same array however it was turned, and so is what the network says of it. It is the centre
     of the brightest half circle, then eighth, then 32nd, then column: sums of integers, which no rounding can change.
     """
     columns = image.sum((0, 2), dtype=np.int64)
@@ -83,8 +83,10 @@ def read_coarse(small: NDArray[np.uint8], backend: str) -> tuple[Coarse, str]:
     """
     if backend == "prior":
         return read_prior(small), "prior"
+    turn = facing(small)
     try:
-        return read_network(small), "network"
+        read = read_network(np.ascontiguousarray(np.roll(small, -turn, 1)))
+        return Coarse(*[np.roll(a, turn, 1) for a in (read.log_distance, read.log_error, read.classes)]), "network"
     except BackendUnavailable:
         if backend == "network":
             raise
@@ -100,8 +102,8 @@ def perceive_image(
 ) -> ImagePerception:
     """Distance, classes and expected error of one panorama.
 
-    Exactly equivariant: turning the panorama by any number of columns turns the result of an embedded backend by as
-    many (see :func:`facing`).
+    Turning the panorama by whole columns of what the network reads (its width / 512 of the picture's) turns the result
+    of an embedded backend by as many; see :func:`facing`.
 
     Args:
         image: [H, 2H, 3] uint8 sRGB equirect.
@@ -115,13 +117,9 @@ def perceive_image(
     check_image(image)
     check_backend(backend)
     predictor = predictor or find_predictor(backend)
-    turn = facing(image)
-    image = np.ascontiguousarray(np.roll(image, -turn, 1))
     small = small_image(image)
     coarse, used = read_coarse(small, embedded(backend))
     full = upsample(apply_rules(coarse, small), image, small)
-    full = Coarse(*[np.roll(a, turn, 1) for a in (full.log_distance, full.log_error, full.classes)])
-    image = np.roll(image, turn, 1)
     if predictor is None:
         return finish(full, used)
     none = np.zeros((1, *image.shape[:2], 2), np.float16)
