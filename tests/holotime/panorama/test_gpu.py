@@ -14,10 +14,13 @@ from holotime.panorama.sampler import Part, Sampler
 from tests.holotime.panorama import tiny
 
 pytest.importorskip("diffusers")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
 RESIDENCIES = ("resident", "offload", "quantised", "sequential")
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["sd", "sdxl", "flux"])
 def test_the_gpu_draws_what_the_cpu_draws(tmp_path, kind):
     folder = tiny.make(kind, tmp_path / kind, size=64)
@@ -27,7 +30,6 @@ def test_the_gpu_draws_what_the_cpu_draws(tmp_path, kind):
     assert np.abs(there.astype(int) - here).mean() < 6, "half precision against single"
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("residency", RESIDENCIES)
 @pytest.mark.parametrize("kind", ["sd", "flux"])
 def test_every_memory_plan_gives_the_picture(tmp_path, kind, residency):

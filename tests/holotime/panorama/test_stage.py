@@ -43,7 +43,7 @@ def photo(path):
 
 def test_a_job_without_any_input_becomes_a_world(model, tmp_path):
     params = {"panorama": "text", "panorama_model": model, "prompt": "a sea", "width": 128}
-    params |= {"frames": 3, "budget": 5000, "sweeps": 0}
+    params |= {"frames": 2, "budget": 2000, "sweeps": 0}
     seen = []
     files = run_job("generate", params, {}, tmp_path / "out", tmp_path / "cache", lambda *told: seen.append(told))
     report = json.loads(files["report.json"].read_text())
@@ -89,7 +89,7 @@ def test_a_panorama_as_a_job_and_its_cancel(model, tmp_path):
 
 
 def test_a_world_round_a_photo(model, tmp_path):
-    params = {"panorama": "outpaint", "panorama_model": model, "width": 128, "frames": 2, "budget": 3000, "sweeps": 0}
+    params = {"panorama": "outpaint", "panorama_model": model, "width": 128, "frames": 1, "budget": 1000, "sweeps": 0}
     files = run_job("generate", params, {"panorama": photo(tmp_path / "p.png")}, tmp_path / "o", tmp_path / "c", quiet)
     notes = json.loads(files["report.json"].read_text())["notes"]
     assert any("degrees across was assumed" in note for note in notes)
