@@ -18,7 +18,8 @@ from holotime.errors import InputError
 from holotime.export.job import ExportConfig, export
 from holotime.job_context import NO_CONTEXT, JobContext
 from holotime.panorama.config import PanoramaConfig
-from holotime.pipeline import GenerateConfig, JobProgress, generate, write_results
+from holotime.pipeline import GenerateConfig, JobProgress, generate
+from holotime.results import write_results
 from holotime.scene4d import Scene4D
 from holotime.video.codecs import CODECS
 from holotime.video.config import RenderConfig

@@ -9,18 +9,17 @@ import dataclasses
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from holotime import __version__, quality, report_pictures
 from holotime.animate import Animated, dispatch
 from holotime.animate.registry import ANIMATORS, CHECKPOINTS, LOOPS
 from holotime.cache import StageCache, digest_of
-from holotime.clip import Clip, read_image_with_alpha, write_clip
+from holotime.clip import Clip, read_image_with_alpha
 from holotime.config import setting
 from holotime.enhance import SCALES, EnhanceConfig
 from holotime.enhance import stage as enhance
@@ -30,6 +29,7 @@ from holotime.job_context import LOW, NO_CONTEXT, JobContext
 from holotime.panorama import FITS, Panorama, load_panorama
 from holotime.panorama.config import SOURCES
 from holotime.perceive import ClipPerception, ImagePerception, perceive_clip, perceive_image
+from holotime.perceive.large_motion import flow_backend
 from holotime.perceive.predict import check_backend
 from holotime.progress import Progress, part
 from holotime.reconstruct import coverage, eye_psnr
@@ -37,9 +37,11 @@ from holotime.reconstruct.training import RECIPES, ReconstructConfig, backend_of
 from holotime.reconstruct.training import reconstruct as make_scene
 from holotime.reconstruct.training.live import LiveScene
 from holotime.reconstruct.training.trainer import Snapshot
-from holotime.report import models_used, write_report
+from holotime.report import models_used
+from holotime.results import Generated, from_the_eye, preview
 from holotime.safe_walk import measure
 from holotime.scene4d import Scene4D
+from holotime.stage_files import load_animated, load_arrays, save_animated, save_arrays
 from holotime.weights.licences import EMBEDDED
 
 if TYPE_CHECKING:
@@ -96,16 +98,6 @@ class GenerateConfig:
     recipe: str = setting("auto", "how the scene is made; auto: trained where a GPU allows it", choices=RECIPES)
     train_steps: int = setting(0, "training steps of the scene; 0: by the recipe", range=(0, 1_000_000))
     live: bool = setting(True, "show the scene while it is trained")
-
-
-@dataclass
-class Generated:
-    """The results of a job in memory, with the numbers of its report."""
-
-    clip: Clip
-    perception: ClipPerception
-    scene: Scene4D
-    report: dict[str, Any] = field(default_factory=dict)
 
 
 class _Stages:
@@ -187,17 +179,17 @@ def generate(
         key = digest_of(up=key, width=config.width)
     else:
         stages.seconds["panorama"] = time.perf_counter() - start
-    progress("panorama", 1.0, "", _preview(panorama.image))
+    progress("panorama", 1.0, "", preview(panorama.image))
 
     look_key = _stage_key("perceive", key, backend=config.perceive)
     still: ImagePerception = stages.run(
         "perceive",
         look_key,
         lambda report: perceive_image(panorama.image, backend=config.perceive, cache=cache_dir),
-        _save_arrays,
-        lambda folder: _load_arrays(folder, ImagePerception),
+        save_arrays,
+        lambda folder: load_arrays(folder, ImagePerception),
     )
-    progress("perceive", 1.0, "", _preview(report_pictures.distance_map(still.distance)))
+    progress("perceive", 1.0, "", preview(report_pictures.distance_map(still.distance)))
 
     clip_key = _stage_key("animate", look_key, config=moves, hint=hint_digest, animator=config.animator)
     animated: Animated = stages.run(
@@ -210,15 +202,15 @@ def generate(
             motion,
             hint=hint_image,
             progress=report,
-            preview=lambda fraction, note, picture: progress("animate", fraction, note, _preview(picture)),
+            preview=lambda fraction, note, picture: progress("animate", fraction, note, preview(picture)),
             context=context,
             key=clip_key,
         ),
-        _save_animated,
-        _load_animated,
+        save_animated,
+        load_animated,
     )
     clip = animated.clip
-    progress("animate", 1.0, "", _preview(clip.frames[len(clip) // 2]))
+    progress("animate", 1.0, "", preview(clip.frames[len(clip) // 2]))
 
     enhanced: Animated | None = None
     if not more.off:
@@ -227,11 +219,11 @@ def generate(
             "enhance",
             clip_key,
             lambda report: enhance.run(animated, more, config.budget, report, context.checkpoints("enhance", clip_key)),
-            _save_animated,
-            _load_animated,
+            save_animated,
+            load_animated,
         )
         clip = enhanced.clip
-        progress("enhance", 1.0, "", _preview(clip.frames[len(clip) // 2]))
+        progress("enhance", 1.0, "", preview(clip.frames[len(clip) // 2]))
 
     def world() -> ImagePerception:
         """The static world at the clip's size."""
@@ -240,13 +232,13 @@ def generate(
         large = enhance.enlarged(panorama.image, more.scale)
         return perceive_image(large, backend=config.perceive, cache=cache_dir)
 
-    track_key = _stage_key("track", clip_key, backend=config.perceive)
+    track_key = _stage_key("track", clip_key, backend=config.perceive, flow=flow_backend())
     perception: ClipPerception = stages.run(
         "track",
         track_key,
         lambda report: perceive_clip(clip, backend=config.perceive, still=world(), progress=report),
-        _save_arrays,
-        lambda folder: _load_arrays(folder, ClipPerception),
+        save_arrays,
+        lambda folder: load_arrays(folder, ClipPerception),
     )
 
     backends = {
@@ -294,7 +286,7 @@ def generate(
         lambda result, folder: _ignore(result.save(folder / "scene.safetensors")),
         lambda folder: Scene4D.load(folder / "scene.safetensors"),
     )
-    progress("reconstruct", 1.0, "", _preview(_from_the_eye(scene, 0.5, 512, 256)[0]))
+    progress("reconstruct", 1.0, "", preview(from_the_eye(scene, 0.5, 512, 256)[0]))
 
     progress("report", 0.0, "", None)
     stage_start = time.perf_counter()
@@ -340,34 +332,6 @@ def generate(
     return Generated(clip, perception, scene, numbers)
 
 
-def write_results(result: Generated, folder: Path) -> dict[str, Path]:
-    """Write clip.mp4, scene.safetensors, the report and its pictures; name -> path of every file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    clip, scene = result.clip, result.scene
-    write_clip(folder / "clip.mp4", clip)
-    scene.save(folder / "scene.safetensors")
-    middle = len(clip) // 2
-    eye, alpha = _from_the_eye(scene, float(clip.times[middle]), clip.width, clip.height)
-    sheets = {
-        "report_contact.jpg": report_pictures.contact_sheet(clip.frames),
-        "report_seam.jpg": report_pictures.seam_strip(clip.frames),
-        "report_poles.jpg": report_pictures.poles(clip.frames),
-        "report_distance.jpg": report_pictures.distance_map(result.perception.distance[0]),
-        "report_classes.jpg": report_pictures.class_map(result.perception.classes),
-        "report_eye.jpg": report_pictures.side_by_side(
-            report_pictures.thumbnail(clip.frames[middle], 768),
-            report_pictures.thumbnail(eye, 768),
-            ("clip", f"scene, {result.report['eye_psnr_db']:.1f} dB"),
-        ),
-        "report_coverage.jpg": report_pictures.coverage_map(alpha),
-    }
-    for name, image in sheets.items():
-        (folder / name).write_bytes(report_pictures.jpeg(image))
-    write_report(folder, result.report)
-    names = ["clip.mp4", "scene.safetensors", "report.json", "report.html", *sheets]
-    return {name: folder / name for name in names}
-
-
 def _panorama_of(order: "Order", width: int, key: str, stages: _Stages, context: JobContext) -> Panorama:
     """The ordered panorama at the working width, through the cache."""
     from holotime.panorama import stage
@@ -411,45 +375,5 @@ def _perceivers(asked: str, used: str) -> list[str]:
     return chosen + [EMBEDDED] * ("network" in used)
 
 
-def _from_the_eye(scene: Scene4D, t: float, width: int, height: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """([height, width, 3] the scene at t in [0, 1] with its holes filled, [height, width] opacity)."""
-    from holotime.render import EquirectCamera, fill_holes, rasterize
-
-    picture = rasterize(scene.at(t), EquirectCamera(width, height))
-    return np.round(255 * np.clip(fill_holes(picture), 0, 1)).astype(np.uint8), picture.alpha
-
-
-def _preview(image: NDArray[np.uint8]) -> bytes:
-    return report_pictures.jpeg(report_pictures.thumbnail(image), 80)
-
-
 def _ignore(_: object) -> None:
     """For savers that return a path."""
-
-
-def _save_arrays(result: Any, folder: Path) -> None:
-    values = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
-    np.savez(folder / "arrays.npz", **values)
-
-
-def _load_arrays(folder: Path, cls: type[T]) -> T:
-    with np.load(folder / "arrays.npz", allow_pickle=False) as file:
-        values = {name: file[name] for name in file.files}
-    return cls(**{name: v.item() if v.ndim == 0 else v for name, v in values.items()})
-
-
-def _save_animated(result: Animated, folder: Path) -> None:
-    clip = result.clip
-    texts = {name: np.array(getattr(result, name), dtype=np.str_) for name in ("notes", "models")}
-    arrays = {"moving": result.moving, **texts}
-    np.savez(
-        folder / "animated.npz", frames=clip.frames, fps=clip.fps, loop=clip.loop, backend=result.backend, **arrays
-    )
-
-
-def _load_animated(folder: Path) -> Animated:
-    with np.load(folder / "animated.npz", allow_pickle=False) as file:
-        clip = Clip(file["frames"], float(file["fps"]), bool(file["loop"]))
-        notes = [str(note) for note in file["notes"]]
-        models = tuple(str(name) for name in file["models"])
-        return Animated(clip, file["moving"], notes, str(file["backend"]), models)

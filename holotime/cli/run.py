@@ -149,8 +149,9 @@ def _one(
 ) -> dict[str, Any]:
     """One world, its results written; what there is to say about it."""
     from holotime.job_context import NO_CONTEXT, JobContext
-    from holotime.pipeline import generate, write_results
+    from holotime.pipeline import generate
     from holotime.report import write_report
+    from holotime.results import write_results
     from holotime.video.config import RenderConfig
     from holotime.video.write import render_to
 

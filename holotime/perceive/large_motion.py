@@ -90,6 +90,11 @@ def _loaded(path: Path, stamp: int) -> LargeMotion:
     return LargeMotion(path)
 
 
+def flow_backend() -> str:
+    """What finds the flow of clips on this machine."""
+    return "DIS" if status(NAME).paths[0] is None else "GMFlow and DIS"
+
+
 def find_large_motion() -> LargeMotion | None:
     """GMFlow over DIS where its weights are on this machine, else None."""
     path = status(NAME).paths[0]

@@ -85,6 +85,14 @@ def test_a_new_version_of_a_stage_renews_what_follows(job, tmp_path, monkeypatch
     assert [note.split(":")[0] for note in notes if "reused" in note] == ["perceive"]
 
 
+def test_another_way_to_find_flow_renews_what_follows(job, tmp_path, monkeypatch):
+    _, cache, _, _, panorama = job
+    monkeypatch.setattr("holotime.pipeline.flow_backend", lambda: "another")
+    run_job("generate", SMALL, {"panorama": panorama}, tmp_path, cache, quiet)
+    notes = json.loads((tmp_path / "report.json").read_text())["notes"]
+    assert [note.split(":")[0] for note in notes if "reused" in note] == ["perceive", "animate"]
+
+
 def test_a_cancelled_job_leaves_no_half_result(job, tmp_path):
     def stop(stage, fraction, note="", preview=None):
         if stage == "track" and fraction > 0:
