@@ -19,7 +19,7 @@ def gpu(installed):
     else:  # before 5.2 a first render makes the context
         scene = bpy.context.scene
         scene.render.engine, scene.render.resolution_percentage = "BLENDER_WORKBENCH", 100
-        scene.render.resolution_x = scene.render.resolution_y = 8
+        scene.render.resolution_x = scene.render.resolution_y = 16  # a movie takes no less
         scene.camera = bpy.data.objects.new("c", bpy.data.cameras.new("c"))
         scene.collection.objects.link(scene.camera)
         bpy.ops.render.render()

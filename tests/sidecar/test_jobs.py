@@ -64,7 +64,7 @@ def test_a_job_that_nobody_knows_is_not_done(server) -> None:
 
 
 def test_an_unknown_kind_of_job_is_refused(server) -> None:
-    with server.client() as client, pytest.raises(Refused, match="there are generate, render, export"):
+    with server.client() as client, pytest.raises(Refused, match="there are panorama, generate, render, export"):
         client.submit("mine_bitcoin")
 
 

@@ -1,11 +1,9 @@
 """Tiny random checkpoints in the published format, written once a session."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 if os.environ.get("CI") == "true":
     import diffusers  # noqa: F401 - in CI the optional packages must be there
@@ -19,13 +17,8 @@ from holotime.animate.diffusion.random_checkpoint import TINY, write
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Networks this small are fastest on one thread, and results do not depend on the machine then."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread: None) -> None:
+    """For every test here."""
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,10 @@ import torch
 from holotime import sphere
 from holotime.clip import Clip, write_clip
 
-torch.set_num_threads(1)
+
+@pytest.fixture(autouse=True)
+def _one_thread(one_thread: None) -> None:
+    """For every test here."""
 
 
 def texture(directions: np.ndarray, seed: int = 0, fine: float = 1.0) -> np.ndarray:
