@@ -2,10 +2,12 @@
 
     python benchmarks/soak.py [--jobs 2000] [--seconds 480] [--seed 0] [--devices cpu]
 
-Linux only (finds the worker through /proc). Ends when all jobs are done; nobody is killed any more after --seconds.
+Linux only (finds the worker through /proc). A worker is spared while its job is at its last try: killed once more it
+would fail, as it should. Ends when all jobs are done; nobody is killed any more after --seconds.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -21,6 +23,7 @@ sys.path[:0] = [str(ROOT)]
 os.environ["PYTHONPATH"] = str(ROOT / "tests" / "sidecar")
 
 from sidecar.client import Client, start_server  # noqa: E402 the path comes first
+from sidecar.jobs import RETRIES  # noqa: E402
 from sidecar.protocol import ProtocolError  # noqa: E402
 
 PAUSE_SECONDS = (0.3, 2.0)  # between kills
@@ -64,6 +67,13 @@ def workers_of(server: int) -> list[int]:
         return []
 
 
+def at_its_last_try(root: Path) -> bool:
+    """Whether a job runs that would fail, as it should, if its worker died once more."""
+    with contextlib.closing(sqlite3.connect(root / "journal.sqlite3", timeout=20)) as db:
+        rows = db.execute("SELECT count(*) FROM jobs WHERE status = 'running' AND deaths >= ?", (RETRIES,))
+        return bool(rows.fetchone()[0])
+
+
 def soak(folder: Path, jobs: int, seconds: float, chance: random.Random, devices: str = "cpu") -> dict:
     """Run it; gives the counts."""
     options = ("--runner", "runners:run_job", "--devices", devices)
@@ -87,7 +97,7 @@ def soak(folder: Path, jobs: int, seconds: float, chance: random.Random, devices
                 continue
             victim = chance.choice(["worker", "worker", "server", "client"])
         workers = workers_of(server.pid)
-        if victim == "worker" and workers:
+        if victim == "worker" and workers and not at_its_last_try(root):
             os.kill(chance.choice(workers), 9)
         elif victim == "server":
             server.kill()
