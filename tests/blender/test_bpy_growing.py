@@ -98,8 +98,12 @@ def watched(client, holotime, monkeypatch):
     monkeypatch.setattr(growing, "prepare", splat_growing.prepare)
     monkeypatch.setattr(growing, "shown", [splat_growing.show, lambda job, shown: pictures.append((job, shown))])
     monkeypatch.setattr(growing, "ended", [splat_growing.hide, gone.append])
+    holotime.results.last_import = holotime.results.last_error = ""
     yield pictures, gone
     growing.end_all()
+    for job, state in client.jobs.items():
+        if not state.done:
+            client.cancel(job)  # of a test that failed: the next one must not wait for it
 
 
 def begin(client, holotime, tmp_path: Path, steps: int) -> str:
