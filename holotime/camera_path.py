@@ -38,7 +38,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 Vector = tuple[float, float, float]
 Matrix3 = tuple[Vector, Vector, Vector]  # rows
@@ -959,7 +959,7 @@ def _pose_from(entry: Mapping[str, Any]) -> Pose:
     if clip is not None:
         near, far = clip
         clip = (float(near), float(far))
-    return Pose(matrix, float(entry["fov_x"]), (float(right), float(up)), clip)
+    return Pose(cast(Matrix4, matrix), float(entry["fov_x"]), (float(right), float(up)), clip)
 
 
 def _cross(a: Sequence[float], b: Sequence[float]) -> Vector:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
@@ -82,7 +83,8 @@ def read_clip(path: Path | str, *, fps: float | None = None, loop: bool = False)
             rate = float(stream.average_rate or 12)
             loops = loop or container.metadata.get("comment") == "holotime loop"
             # Through 4:4:4, because FFmpeg's direct conversion to RGB rounds down and darkens the picture.
-            frames = [f.reformat(format="yuv444p").to_ndarray(format="rgb24") for f in container.decode(stream)]
+            wide = (f.reformat(format="yuv444p") for f in container.decode(stream))
+            frames = [cast(NDArray[np.uint8], f.to_ndarray(format="rgb24")) for f in wide]
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be read as a video ({error.strerror}). It may be cut short.") from error
     if not frames:

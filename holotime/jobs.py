@@ -81,6 +81,10 @@ def _render(
         raise InputError("A render job needs the input 'scene'.")
     name = video_name(config)
     path = read_camera(inputs["path"]) if "path" in inputs else None
+
+    def report(fraction: float, note: str = "") -> None:
+        progress("render", fraction, note, None)
+
     made = render_to(
         Scene4D.load(inputs["scene"]),
         config,
@@ -89,7 +93,7 @@ def _render(
         audio=inputs.get("audio"),
         cache=cache_dir,
         parts=context.checkpoints("render", digest_of(params=params, inputs=sorted(map(str, inputs.values())))),
-        progress=lambda f, note="": progress("render", f, note, None),
+        progress=report,
     )
     progress("render", 1.0, " ".join(made.notes), None)
     return {name: out_dir / name}
@@ -102,7 +106,11 @@ def _export(
     if "scene" not in inputs:
         raise InputError("An export job needs the input 'scene'.")
     scene = Scene4D.load(inputs["scene"])
-    made = export(scene, config, out_dir, progress=lambda f, note="": progress("export", f, note, None))
+
+    def report(fraction: float, note: str = "") -> None:
+        progress("export", fraction, note, None)
+
+    made = export(scene, config, out_dir, progress=report)
     return {made.name: made}
 
 

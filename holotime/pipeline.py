@@ -121,8 +121,11 @@ class _Stages:
         made: list[T] = []
         self.progress(stage, 0.0, "", None)
 
+        def report(fraction: float, note: str = "") -> None:
+            self.progress(stage, fraction, note, None)
+
         def fill(folder: Path) -> None:
-            made.append(make(lambda fraction, note="": self.progress(stage, fraction, note, None)))
+            made.append(make(report))
             save(made[0], folder)
 
         folder, was_there = self.cache.get(stage, key, fill)

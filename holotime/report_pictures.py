@@ -1,6 +1,7 @@
 """The pictures of a quality report: what an artist looks at to trust a result."""
 
 import math
+from typing import cast
 
 import cv2
 import numpy as np
@@ -56,7 +57,8 @@ def distance_map(distance: NDArray[np.float32]) -> NDArray[np.uint8]:
     """[H, W] metres as colours: red is near, blue is far (logarithmic, 1 to 100 m), black is sky."""
     level = np.clip(np.log(np.maximum(distance, 1e-3)) / math.log(100), 0, 1)
     level = np.where(np.isfinite(distance), level, 0)
-    colors = cv2.applyColorMap(np.round(255 * (1 - level)).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1].copy()
+    bgr = cv2.applyColorMap(np.round(255 * (1 - level)).astype(np.uint8), cv2.COLORMAP_TURBO)
+    colors = cast(NDArray[np.uint8], bgr)[..., ::-1].copy()
     colors[~np.isfinite(distance)] = 0
     return _label(colors, "distance: red near, blue far, black sky")
 

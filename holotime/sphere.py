@@ -12,6 +12,7 @@ Images are numpy arrays [H, W] or [H, W, C]. All angles are radians.
 
 import math
 from functools import lru_cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -136,8 +137,8 @@ def blur_sphere(image: NDArray, sigma: float) -> NDArray:
     s = sigma * height / math.pi
     margin = min(math.ceil(4 * s) + 1, height)
     size = (1, 2 * math.ceil(4 * s) + 1)
-    out = cv2.GaussianBlur(pad(rows, 0, margin), size, sigmaX=1e-6, sigmaY=s).reshape(-1, width, rows.shape[2])
-    out = out[margin:-margin]
+    blurred = cast(NDArray[np.float32], cv2.GaussianBlur(pad(rows, 0, margin), size, sigmaX=1e-6, sigmaY=s))
+    out = blurred.reshape(-1, width, rows.shape[2])[margin:-margin]
     for north in (True, False):
         cap = np.clip((np.abs(phi) - math.radians(50)) / math.radians(10), 0, 1).astype(np.float32)
         mix = np.where((phi > 0) == north, cap * cap * (3 - 2 * cap), 0)[:, None, None]

@@ -31,8 +31,9 @@ def save_animated(result: Animated, folder: Path) -> None:
     texts = {name: np.array(getattr(result, name), dtype=np.str_) for name in ("notes", "models")}
     arrays = {"moving": result.moving, **texts}
     np.savez(
-        folder / "animated.npz", frames=clip.frames, fps=clip.fps, loop=clip.loop, backend=result.backend, **arrays
-    )
+        folder / "animated.npz", frames=clip.frames, fps=clip.fps, loop=clip.loop, backend=result.backend,
+        **arrays,  # type: ignore[arg-type]  # none is named allow_pickle
+    )  # fmt: skip
 
 
 def load_animated(folder: Path) -> Animated:

@@ -30,7 +30,7 @@ PRIOR_SECONDS = 3.0  # of pace as expected, counted in so that the first second 
 REUSED = "reused"  # the note of a stage whose result was read from the cache
 
 # Settings that choose another way to do a stage; what it took the other way says little.
-CHOICES = ("panorama", "panorama_model", "model", "upscale", "animator", "quality", "memory")
+CHOICES: tuple[str, ...] = ("panorama", "panorama_model", "model", "upscale", "animator", "quality", "memory")
 CHOICES += ("perceive", "recipe", "format", "backend", "effort", "behind", "enhance_fps", "enhance_scale")
 # Bytes for a first job: fixed, for each megapixel (of all frames of a clip, of one frame of a render), for each splat.
 FIRST_MEMORY = {

@@ -5,6 +5,7 @@ The rules are general statements about pictures, not about test scenes; each say
 
 import re
 from dataclasses import dataclass, field, fields
+from typing import cast
 
 import cv2
 import numpy as np
@@ -45,7 +46,7 @@ SKY_RAMP = 0.11  # radians over which the sky's drift grows from nothing at a bo
 WATER_RAMP = 0.05  # radians, the same for water
 FOLIAGE_RAMP = 0.10  # radians from the trunk or ground at which foliage sways fully
 TEXTURED_LEAVES = 0.02  # sharpness above which green between leaves is leaves, too
-LUMINANCE = np.float32([0.299, 0.587, 0.114])
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def find_sky(look: Look) -> NDArray[np.bool_]:
     """[H, W] where the sky is."""
     p, latitude = look.p, look.latitude
     sky = (p[..., SKY] > 0.5) & (latitude > -0.03)
-    soft_edges = sharpness(cv2.GaussianBlur(look.luminance, (0, 0), 1.0)) > 0.03
+    blurred = cast(NDArray[np.float32], cv2.GaussianBlur(look.luminance, (0, 0), 1.0))
+    soft_edges = sharpness(blurred) > 0.03
     # There is no water above the horizon. Where the network says so, it is sky as far as the next edge.
     floating = (p[..., WATER] > 0.35) & (latitude > 0.03) & ~dilate(soft_edges, 1) & ~sky
     if "aurora" in look.words:
@@ -294,7 +296,7 @@ def judge(panorama: NDArray[np.uint8], perception: ImagePerception, prompt: str 
     full = panorama.shape[:2]
     height = min(full[0], ANALYSIS_HEIGHT)
     width = full[1] if height == full[0] else 2 * height
-    rgb = sphere.resize(panorama, height, width).astype(np.float32) / 255
+    rgb = cast(NDArray[np.float32], sphere.resize(panorama, height, width).astype(np.float32) / 255)
     luminance = rgb @ LUMINANCE
     p = np.clip(sphere.resize(perception.classes, height, width), 0, 1)
     latitude = sphere.latitudes(height)[:, None]

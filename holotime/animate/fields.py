@@ -24,7 +24,7 @@ def turn(degrees: float) -> NDArray[np.float64]:
     return np.array([[math.cos(a), math.sin(a), 0.0], [-math.sin(a), math.cos(a), 0.0], [0.0, 0.0, 1.0]])
 
 
-def east_north(d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def east_north(d: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Unit tangents to the east (growing longitude) and north of directions [..., 3]; both [..., 3]."""
     c = np.maximum(np.hypot(d[..., 0], d[..., 1]), 1e-9)
     sin_lam, cos_lam = d[..., 0] / c, d[..., 1] / c

@@ -6,6 +6,7 @@ per second in direction d at elevation phi: fast overhead, slow at the horizon. 
 """
 
 import math
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def sky_velocity(d: NDArray[np.float32], wind: float, rng: np.random.Generator) 
 def water_velocity(d: NDArray[np.float32], wind: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """[H, W, 3] radians per second of water that drifts to the azimuth ``wind`` in degrees."""
     v = azimuth(wind).astype(np.float32)
-    near = np.maximum(-d[..., 2:], 0) / EYE_HEIGHT
+    near = cast(NDArray[np.float32], np.maximum(-d[..., 2:], 0) / EYE_HEIGHT)
     plane = (v - (d @ v)[..., None] * d) * near
     swirl = SphereNoise(rng, 7.0, turn(wind)).curl(d) * near
     return np.float32(WATER_SPEED) * (plane + np.float32(0.35) * swirl)
@@ -70,7 +71,7 @@ def drift_field(
     sky = matter.sky * (1 - 0.8 * matter.aurora) * (0.12 if matter.stars.any() else 0.5 if matter.night else 1.0)
     water = matter.water * (1.6 if "storm" in matter.words else 0.6 if "calm" in matter.words else 1.0)
     speed = strength * (1.4 if "storm" in matter.words else 1.0)
-    velocity = speed * sky[..., None] * sky_velocity(d, wind, rng)
+    velocity: NDArray[np.floating] = speed * sky[..., None] * sky_velocity(d, wind, rng)
     if matter.fog.any():
         velocity = velocity + strength * matter.fog[..., None] * fog_velocity(d, wind, rng)
     wet = speed * water[..., None] * water_velocity(d, wind, rng)
@@ -96,7 +97,7 @@ def _cycles(duration: float, fade: float) -> int:
     return max(1, round(duration / fade))
 
 
-def _limit(velocity: NDArray[np.float32], fastest: float) -> NDArray[np.float32]:
+def _limit(velocity: NDArray[np.floating], fastest: float) -> NDArray[np.float32]:
     """Bend speeds of a field [H, W, 3] smoothly below ``fastest`` radians per second; slow ones stay as they are."""
     speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
     return (velocity / (1 + (speed / fastest) ** 4) ** 0.25).astype(np.float32)

@@ -73,7 +73,7 @@ def grass_waves(
         wave = size * np.exp(1j * phase)
         m = whole(frequency, duration, frames)
         full = np.zeros((height, width, 2), np.complex64)
-        full[where] = (reach * wave)[:, None] * (across + np.float32([0.35, 0.0]))
+        full[where] = (reach * wave)[:, None] * (across + np.array([0.35, 0.0], np.float32))
         add_harmonic(sway, m, full)
         tone = np.zeros((height, width), np.complex64)
         tone[where] = GRASS_SHADE * strength * matter.grass[where] * 1j * wave
@@ -155,7 +155,7 @@ def aurora_sway(
         return sway, glow
     d = sphere.directions(*matter.aurora.shape)
     # Rays of an aurora stand upright, so its noise varies slowly with height.
-    upright = d * np.float32([1, 1, 0.35])
+    upright = d * np.array([1, 1, 0.35], np.float32)
     frame = turn(wind)
     horizontal = np.hypot(d[..., 0], d[..., 1])
     for frequency, reach, light in ((0.5, 0.7, 0.075), (1.0, 0.3, 0.03)):

@@ -68,7 +68,11 @@ class StageBars:
 
     def of(self, stage: str) -> Progress:
         """The Progress of one stage."""
-        return lambda fraction, note="": self(stage, fraction, note)
+
+        def report(fraction: float, note: str = "") -> None:
+            self(stage, fraction, note)
+
+        return report
 
 
 @contextmanager

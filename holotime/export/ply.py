@@ -16,7 +16,7 @@ from holotime.progress import Progress, no_progress, track
 from holotime.scene4d import ALWAYS, Gaussians, Scene4D
 
 SH0 = 0.28209479177387814  # the constant spherical harmonic, 1 / (2 sqrt(pi))
-NAMES = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity")
+NAMES: tuple[str, ...] = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity")
 NAMES += ("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
 
 

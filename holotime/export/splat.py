@@ -5,6 +5,7 @@ zero). Axes: right, down, forward; scenes are turned on the way out and in.
 """
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from holotime.errors import InputError
 from holotime.export.axes import RIGHT_DOWN_FORWARD, inverse, turned
 from holotime.export.static import static_scene
 from holotime.files import write_whole
-from holotime.scene4d import Gaussians, Scene4D
+from holotime.scene4d import Array, Gaussians, Scene4D
 
 SPLAT = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("colour", "u1", 4), ("rotation", "u1", 4)])
 
@@ -40,9 +41,9 @@ def read_splat(path: Path | str) -> Scene4D:
     if not data or len(data) % SPLAT.itemsize:
         raise InputError(f"{path} is no .splat file: its {len(data)} bytes are no multiple of {SPLAT.itemsize}.")
     table = np.frombuffer(data, SPLAT)
-    quats = (table["rotation"].astype(np.float32) - 128) / 128
+    quats = cast(Array, (table["rotation"].astype(np.float32) - 128) / 128)
     quats /= np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-6)
-    rgba = table["colour"].astype(np.float32) / 255
+    rgba = cast(Array, table["colour"].astype(np.float32) / 255)
     g = Gaussians(table["position"].copy(), quats, table["scale"].copy(), rgba[:, 3].copy(), rgba[:, :3].copy())
     if not np.isfinite(g.means).all() or not np.isfinite(g.scales).all():
         raise InputError(f"{path} is no .splat file: positions are not numbers.")

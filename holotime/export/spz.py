@@ -10,6 +10,7 @@ import gzip
 import struct
 import zlib
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from holotime.export.axes import RIGHT_UP_BACK, inverse, turned
 from holotime.export.ply import SH0
 from holotime.export.static import static_scene
 from holotime.files import write_whole
-from holotime.scene4d import Gaussians, Scene4D
+from holotime.scene4d import Array, Gaussians, Scene4D
 
 MAGIC, VERSION = 0x5053474E, 2
 HEADER = struct.Struct("<IIIBBBB")
@@ -71,11 +72,12 @@ def read_spz(path: Path | str) -> Scene4D:
     means = (wide.view("<i4")[:, 0] >> 8).reshape(count, 3) / 2.0**bits
     xyz = rotation.reshape(count, 3).astype(np.float32) / 127.5 - 1
     w = np.sqrt(np.maximum(1 - (xyz**2).sum(1, keepdims=True), 0))
+    harmonic = colour.reshape(count, 3).astype(np.float32) / 255 - 0.5
     g = Gaussians(
         means=means.astype(np.float32),
         quats=np.concatenate([w, xyz], axis=1),
         scales=np.exp(scale.reshape(count, 3).astype(np.float32) / 16 - 10),
-        opacities=opacity.astype(np.float32) / 255,
-        colors=((colour.reshape(count, 3).astype(np.float32) / 255 - 0.5) / COLOUR) * np.float32(SH0) + 0.5,
+        opacities=cast(Array, opacity.astype(np.float32) / 255),
+        colors=cast(Array, (harmonic / COLOUR) * np.float32(SH0) + 0.5),
     )
     return static_scene(turned(g, inverse(RIGHT_UP_BACK)), path.name)

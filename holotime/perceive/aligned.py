@@ -50,13 +50,14 @@ class StoredPredictions:
         """[20, s, s] float32 on the CPU."""
         picture = np.ascontiguousarray(self.clip.frames[frame])
         look = [self.views.size, round(self.views.fov, 9), list(picture.shape)]
-        pixels = hashlib.sha256(picture).hexdigest()
+        pixels = hashlib.sha256(picture).hexdigest()  # type: ignore[arg-type]  # stubs: no buffer before 3.12
         key = digest_of(version=VERSION, model=self.predictor.digest, views=look, picture=pixels)
         made: list[Tensor] = []
 
         def make(folder: Path) -> None:
             made.append(self._predict(picture, frame))
-            np.savez(folder / "views.npz", **pack(made[0].numpy()))
+            arrays = pack(made[0].numpy())
+            np.savez(folder / "views.npz", **arrays)  # type: ignore[arg-type]  # none is named allow_pickle
 
         folder, _ = self.cache.get("views", key, make)
         with np.load(folder / "views.npz", allow_pickle=False) as file:
@@ -131,9 +132,9 @@ def aligned_distance(
 
     sky = static.classes[..., SKY] >= 0.5
     fields = (np.exp(static.log_distance), sky, static.classes[..., GROUND], static.classes[..., WATER], moving)
-    tensors = [torch.from_numpy(np.ascontiguousarray(f)).to(device) for f in fields]
-    motion = [torch.from_numpy(a).to(device) for a in (flow, seen)] if len(clip) > 1 else [None, None]
-    scene = Scene(*tensors, *motion, clip.loop)
+    metres, above, ground, water, changing = (torch.from_numpy(np.ascontiguousarray(f)).to(device) for f in fields)
+    there, visible = [torch.from_numpy(a).to(device) for a in (flow, seen)] if len(clip) > 1 else [None, None]
+    scene = Scene(metres, above, ground, water, changing, there, visible, clip.loop)
 
     with TemporaryDirectory() as scratch:
         stored = StoredPredictions(clip, predictor, cameras, StageCache(cache or Path(scratch)), device)

@@ -187,12 +187,12 @@ def perceive_clip(
         # A few frames tell whether anything travels at all; mostly only textures move, and the rest is not read.
         scouts = _chosen(len(clip), STATIC_FRAMES)
         read(scouts, part(progress, 0.55, 0.6))
-        world = (static, sky, moving, forward, backward)
-        found = find_travellers(clip, {i: readings[i] for i in scouts}, *world, part(progress, 0.6, 0.65))
+        known = (static, sky, moving, forward, backward)
+        found = find_travellers(clip, {i: readings[i] for i in scouts}, *known, part(progress, 0.6, 0.65))
         if any(traveller.mask.any() for traveller in found.values()):
             read(_chosen(len(clip), TRAVEL_FRAMES), part(progress, 0.65, 0.8))
             rest = {i: reading for i, reading in readings.items() if i not in found}
-            found |= find_travellers(clip, rest, *world, part(progress, 0.8, 0.9))
+            found |= find_travellers(clip, rest, *known, part(progress, 0.8, 0.9))
             place_travellers(distance, found, static, forward, backward, part(progress, 0.9, 1.0))
     progress(1.0, "perceived")
     return ClipPerception(distance, static.classes, forward, backward, seen, moving, f"{used}{made}")

@@ -9,6 +9,7 @@ is carried back as directions. The two are blended around 50 degrees of latitude
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -81,7 +82,7 @@ def wrap_difference(dx: NDArray, width: int) -> NDArray:
 
 def grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """[H, W] luma of an sRGB frame [H, W, 3]."""
-    return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+    return cast(NDArray[np.uint8], cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY))
 
 
 def flow_between(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -95,11 +96,13 @@ def flow_between(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray
     margin = max(8, round(WRAP * width))
     wide = [sphere.pad(a, margin, min(16, height)) for a in (first, second)]
     rows = min(16, height)
-    flow = np.ascontiguousarray(_dis().calc(wide[0], wide[1], None)[rows:-rows, margin:-margin])
+    found = _dis().calc(wide[0], wide[1], None)  # type: ignore[call-overload]  # OpenCV takes None here
+    flow = np.ascontiguousarray(found[rows:-rows, margin:-margin])
     for sign, cap in zip((1, -1), _caps(height, width), strict=True):
         views = [sphere.sample(a, cap.x, np.clip(cap.y, -1, height + 1)) for a in (first, second)]
         n = len(cap.x)
-        local = _dis().calc(views[0], views[1], None)  # [n, n, 2]
+        # [n, n, 2]
+        local = _dis().calc(views[0], views[1], None)  # type: ignore[call-overload]  # OpenCV takes None here
         moved = cv2.remap(local, cap.u, cap.v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         # Where the pixel lands in the cap, as an equirect position.
         focal = 0.5 * n / (math.pi / 2 - CAP_EDGE)

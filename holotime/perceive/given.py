@@ -8,6 +8,7 @@ its metres come from the ground and from what was perceived. Other sizes than th
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -82,7 +83,7 @@ def _read(path: Path) -> NDArray[np.float32]:
     picture = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path} is no readable 8- or 16-bit picture. {WAYS}")
-    top = np.iinfo(picture.dtype).max
+    top = np.iinfo(cast("np.dtype[np.integer]", picture.dtype)).max
     grey = picture if picture.ndim == 2 else picture[..., : min(3, picture.shape[2])].mean(-1)
     return (grey / top).astype(np.float32)
 

@@ -115,6 +115,11 @@ def from_windows(x: Tensor, splits: int) -> Tensor:
 class Attention(nn.Module):
     """One layer: single-head attention in windows, then, where it looks at the other picture, a small network."""
 
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
+    merge: nn.Linear
+
     def __init__(self, channels: int, expansion: int) -> None:
         super().__init__()
         for name in ("q_proj", "k_proj", "v_proj", "merge"):

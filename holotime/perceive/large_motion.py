@@ -8,6 +8,7 @@ forward and backward holds.
 
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -54,7 +55,8 @@ class LargeMotion:
 
         height, width = first.shape[:2]
         rows = max(MULTIPLE, min(ROWS, height) // MULTIPLE * MULTIPLE)
-        pair = [cv2.resize(a, (2 * rows, rows), interpolation=cv2.INTER_AREA) for a in (first, second)]
+        small = (cv2.resize(a, (2 * rows, rows), interpolation=cv2.INTER_AREA) for a in (first, second))
+        pair = [cast(NDArray[np.uint8], a) for a in small]
         ratio = np.array([width / (2 * rows), height / rows], np.float32)
         there, back = (sphere.resize(flow, height, width) * ratio for flow in match_panoramas(self.network, *pair))
         return there, back
@@ -80,7 +82,8 @@ def better(first: NDArray[np.uint8], second: NDArray[np.uint8], plain: NDArray, 
     def unlike(flow: NDArray) -> NDArray[np.float32]:
         error = np.abs(first.astype(np.float32) - sample_along(second.astype(np.float32), flow))
         pad = WINDOW // 2
-        return cv2.blur(sphere.pad(error, pad, pad), (WINDOW, WINDOW))[pad:-pad, pad:-pad]
+        mean = cast(NDArray[np.float32], cv2.blur(sphere.pad(error, pad, pad), (WINDOW, WINDOW)))
+        return mean[pad:-pad, pad:-pad]
 
     return np.where((unlike(matched) < BETTER * unlike(plain))[..., None], matched, plain)
 

@@ -36,7 +36,7 @@ class CircularConv(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: int = 1, activate: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels_out, 3, stride, padding=(1, 0), bias=False)
-        self.norm = nn.BatchNorm2d(channels_out, momentum=0.03)
+        self.norm: nn.Module = nn.BatchNorm2d(channels_out, momentum=0.03)
         self.activation = nn.SiLU(inplace=True) if activate else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ input: four channels say where a row lies between the poles.
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import safe_open
@@ -105,9 +106,9 @@ def folded(network: nn.Module) -> nn.Module:
     """The network, in eval mode, with every batch norm taken into the convolution before it: the same, and faster."""
     for module in network.modules():
         if isinstance(module, CircularConv):
-            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+            module.conv = fuse_conv_bn_eval(module.conv, cast(nn.BatchNorm2d, module.norm))
             module.norm = nn.Identity()
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
 
 
 def read_weights(path: Path) -> nn.Module:

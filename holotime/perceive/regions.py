@@ -1,6 +1,7 @@
 """Masks and fills on the sphere: connected regions, growing, and filling holes from their surroundings."""
 
 import math
+from typing import cast
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ def label(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
 def areas(labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
     """[count] solid angle in steradians of every label of a map [H, W]."""
     weight = np.broadcast_to(sphere.solid_angles(*labels.shape), labels.shape)
-    return np.bincount(labels.ravel(), weight.ravel(), minlength=count)
+    return cast(NDArray[np.float64], np.bincount(labels.ravel(), weight.ravel(), minlength=count))
 
 
 def grow(mask: NDArray[np.bool_], angle: float) -> NDArray[np.bool_]:

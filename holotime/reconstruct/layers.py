@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ def background(frames: NDArray[np.uint8], inverse: F32) -> tuple[F32, F32]:
         total += frame * here[..., None]
         depth += near * here
         seen += here
-    return total / (255 * seen[..., None]), depth / seen
+    return total / (255 * seen[..., None]), cast(F32, depth / seen)
 
 
 def near_things(inverse: F32) -> NDArray[np.bool_]:
@@ -175,4 +176,4 @@ def _inside(pad: Callable[[NDArray], NDArray], image: F32, weight: F32) -> F32:
     """Mean over 7 x 7 pixels [H, W, C] of those with weight [H, W]."""
     total = cv2.blur(pad(image * weight[..., None]), (7, 7))[3:-3, 3:-3]
     mass = cv2.blur(pad(weight), (7, 7))[3:-3, 3:-3, None]
-    return total / np.maximum(mass, 1e-6)
+    return cast(F32, total / np.maximum(mass, 1e-6))

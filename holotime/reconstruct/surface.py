@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -50,7 +51,8 @@ def snap_edges(inverse: F32, threshold: float = 1.5) -> F32:
 
     def extremes(size: int) -> tuple[F32, F32]:
         kernel = np.ones((size, size), np.uint8)
-        return cv2.erode(wide, kernel)[2:-2, 2:-2], cv2.dilate(wide, kernel)[2:-2, 2:-2]
+        low, high = cast(F32, cv2.erode(wide, kernel)), cast(F32, cv2.dilate(wide, kernel))
+        return low[2:-2, 2:-2], high[2:-2, 2:-2]
 
     low, high = extremes(5)
     below, above = extremes(3)

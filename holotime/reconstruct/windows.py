@@ -13,6 +13,7 @@ them an always-there base shows the mean over time wherever motion has left a ga
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -93,7 +94,7 @@ def halve(frames: NDArray[np.uint8], forward: NDArray, backward: NDArray) -> Hal
     ratio = np.array([width / frames.shape[2], height / frames.shape[1]], np.float32)
 
     def shrink(image: NDArray) -> F32:
-        return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
+        return cast(F32, cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA))
 
     return HalfClip(
         np.stack([shrink(f).astype(np.float32) / 255 for f in frames]),
